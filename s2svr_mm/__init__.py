@@ -1,0 +1,6 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""S2SVR for mmagic: importing this package registers everything in it."""
+
+from . import datasets, engine, evaluation, losses, models  # noqa: F401
+
+__version__ = '0.1.0'
