@@ -1,0 +1,130 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""What the stack below mmagic needs: safe checkpoints and mmflow's outdated mmcv ceiling."""
+
+import importlib
+import os
+import pickle
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+_HISTORY_METHODS = ('min', 'max', 'current', 'mean')
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read, or that must not be."""
+
+
+def import_mmflow() -> ModuleType:
+    """Import mmflow beside an mmcv newer than it was released for.
+
+    mmflow 1.0.0rc0 asserts mmcv < 2.1.0 while it is imported, though nothing in it needs that. So
+    ``mmcv.__version__`` reads 2.0.1 during the import and is put back right after.
+
+    Returns:
+        The ``mmflow`` package.
+
+    Raises:
+        ImportError: If mmflow is not installed.
+    """
+    import mmcv
+
+    version = mmcv.__version__
+    mmcv.__version__ = '2.0.1'
+    try:
+        return importlib.import_module('mmflow')
+    except ModuleNotFoundError as error:
+        if error.name != 'mmflow':
+            raise
+        raise ImportError(
+            'mmflow is not installed; its flow networks need it: pip install mmflow==1.0.0rc0'
+        ) from None
+    finally:
+        mmcv.__version__ = version
+
+
+def _history_buffer_attribute(owner: Any, name: str) -> Callable:
+    """Stand in for ``getattr`` in a checkpoint, for the methods that a HistoryBuffer names."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is HistoryBuffer and name in _HISTORY_METHODS:
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+
+
+def register_safe_globals() -> None:
+    """Let ``torch.load(..., weights_only=True)`` read what mmengine's checkpoints hold.
+
+    Beside tensors these are the training log (HistoryBuffer) and NumPy scalars and arrays. A
+    HistoryBuffer names four of its own methods through ``getattr``, which is answered for these
+    alone: the real ``getattr`` would undo the safety of ``weights_only``.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+
+    multiarray = np.core.multiarray
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            (_history_buffer_attribute, 'builtins.getattr'),
+            multiarray._reconstruct,
+            multiarray.scalar,
+            np.ndarray,
+            np.dtype,
+            *{type(np.dtype(code)) for code in np.typecodes['All']},
+        ]
+    )
+
+
+def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> Any:
+    """Read a checkpoint without running any code that it may carry.
+
+    Args:
+        filename: A file written by ``torch.save``.
+        map_location: Same as in :func:`torch.load`.
+
+    Returns:
+        What the file holds, as a rule a dict with ``state_dict``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file asks for anything beyond tensors, containers and mmengine's
+            training log, is cut short, or is no checkpoint at all.
+    """
+    import torch
+
+    path = os.path.expanduser(filename)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).rpartition('WeightsUnpickler error: ')[2]
+        reason = reason.split('\n')[0].split(' Please use')[0].rstrip('. ')
+        raise CheckpointError(
+            f'{path} was refused ({reason}): a checkpoint needs tensors, containers and a training '
+            'log; anything else could run code (none was run). If you trust where the file comes '
+            "from, load it there and save its weights alone: torch.save({'state_dict': ...}, file)"
+        ) from None
+    except Exception as error:
+        reason = (
+            str(error).split('. ')[0] if isinstance(error, RuntimeError) else 'it ends too soon'
+        )
+        raise CheckpointError(
+            f'{path} cannot be read as a checkpoint ({reason}): if saving or copying it was '
+            'interrupted, take an earlier one or copy it again'
+        ) from error
+
+
+def load_from_local(filename: str, map_location: Any) -> Any:
+    """Loader for mmengine, which logs a loader by the end of its name ('local')."""
+    return load_checkpoint_file(filename, map_location)
+
+
+def register_checkpoint_loader() -> None:
+    """Make mmengine read local checkpoints (load, resume, init_cfg) by load_checkpoint_file."""
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    register_safe_globals()
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
