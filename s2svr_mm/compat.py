@@ -100,8 +100,8 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).rpartition('WeightsUnpickler error: ')[2]
-        reason = reason.split('\n')[0].split(' Please use')[0].rstrip('. ')
+        # torch wraps the short reason in advice that does not fit here
+        reason = str(error.__context__ or error).split('. ')[0].rstrip('.')
         raise CheckpointError(
             f'{path} was refused ({reason}): a checkpoint needs tensors, containers and a training '
             'log; anything else could run code (none was run). If you trust where the file comes '
