@@ -1,0 +1,43 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Work that needs no recurrence, done for several frames at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+# Pixels that one call handles. More make a convolution no faster and cost memory; fewer leave a
+# GPU idle between calls.
+MAX_PIXELS = 2**18
+
+
+def in_chunks(
+    function: Callable[..., Tensor | Sequence[Tensor]],
+    *sequences: Sequence[Tensor],
+    pixels: int | None = None,
+) -> Iterator:
+    """Applies a function to batches of several frames and yields the frames' results in order.
+
+    It computes a chunk only when its first result is asked for, so that what a recurrence has
+    used can be freed before the next chunk is made.
+
+    Args:
+        function (Callable): Takes one batch (k * n, c, h, w) from each sequence; returns a
+            tensor, or several, whose first dimension is that of the batch.
+        sequences (Sequence[Tensor]): t tensors (n, c, h, w) each.
+        pixels (int, optional): Pixels that count for one frame of a sequence, where that is not
+            n * h * w of the first one. Defaults to None.
+
+    Yields:
+        Tensor | tuple[Tensor, ...]: The function's result for one frame.
+    """
+    first = sequences[0][0]
+    n = first.shape[0]
+    step = max(1, MAX_PIXELS // (pixels or n * first.shape[2] * first.shape[3]))
+    for start in range(0, len(sequences[0]), step):
+        chunk = [sequence[start : start + step] for sequence in sequences]
+        result = function(*(c[0] if len(c) == 1 else torch.cat(c) for c in chunk))
+        if isinstance(result, Tensor):
+            yield from result.split(n)
+        else:
+            yield from zip(*(r.split(n) for r in result), strict=True)

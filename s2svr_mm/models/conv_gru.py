@@ -1,0 +1,157 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Convolutional gated recurrent units that carry a hidden state along the flow."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.models.archs import ResidualBlockNoBN
+from mmagic.models.utils import make_layer
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from .chunking import in_chunks
+from .warping import FlowSampler
+
+
+class ResidualBlock(ResidualBlockNoBN):
+    """mmagic's residual block without its multiplication by one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Adds conv-ReLU-conv of the input to the input.
+
+        Args:
+            x (Tensor): (n, c, h, w).
+
+        Returns:
+            Tensor: (n, c, h, w).
+        """
+        return x + self.conv2(F.relu(self.conv1(x), inplace=True))
+
+
+def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:
+    """Stacks residual blocks.
+
+    Args:
+        channels (int): Channels in and out.
+        num_blocks (int): How many.
+
+    Returns:
+        nn.Sequential: The blocks.
+    """
+    return make_layer(ResidualBlock, num_blocks, mid_channels=channels)
+
+
+class ConvGRU(BaseModule):
+    """Convolutional GRU whose gates are one convolution, apart from the state's part.
+
+    z, r = sigmoid(conv([h, x])), q = tanh(conv([r * h, x])), h' = (1 - z) * h + z * q, with 3x3
+    convolutions. A convolution of [h, x] is the sum of one of h and one of x: the second needs no
+    recurrence, so :attr:`input_gates` serves the three gates of many frames in one call.
+
+    Args:
+        in_channels (int): Channels of the input x.
+        mid_channels (int): Channels of the hidden state h.
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int) -> None:
+        super().__init__()
+        self.input_gates = nn.Conv2d(in_channels, 3 * mid_channels, 3, padding=1)
+        self.hidden_gates = nn.Conv2d(mid_channels, 2 * mid_channels, 3, padding=1, bias=False)
+        self.candidate = nn.Conv2d(mid_channels, mid_channels, 3, padding=1, bias=False)
+        # As nn.Conv2d would draw them if [h, x] were its input.
+        bound = 1 / math.sqrt(9 * (in_channels + mid_channels))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, hidden: Tensor | None, gates: Tensor) -> Tensor:
+        """Makes one step.
+
+        Args:
+            hidden (Tensor, optional): Hidden state, (n, c, h, w); None for zeros.
+            gates (Tensor): What :attr:`input_gates` makes of the input, (n, 3c, h, w).
+
+        Returns:
+            Tensor: Next hidden state, (n, c, h, w).
+        """
+        update, reset, candidate = gates.chunk(3, dim=1)
+        if hidden is None:
+            return torch.sigmoid(update) * torch.tanh(candidate)
+        hidden_update, hidden_reset = self.hidden_gates(hidden).chunk(2, dim=1)
+        update = torch.sigmoid(update + hidden_update)
+        reset = torch.sigmoid(reset + hidden_reset)
+        candidate = torch.tanh(candidate + self.candidate(reset * hidden))
+        return hidden + update * (candidate - hidden)
+
+
+class ResConvGRU(BaseModule):
+    """A GRU with residual blocks inside its recurrence, run over a whole clip.
+
+    The hidden state is warped to each next frame. With ``fuse``, another state of the same frame
+    is merged between GRU and blocks (the backward pass of the encoder's first layer).
+
+    Args:
+        in_channels (int): Channels of the input.
+        mid_channels (int): Channels of the hidden state.
+        num_blocks (int): Number of residual blocks.
+        fuse (bool): Whether to merge another state. Defaults to False.
+    """
+
+    def __init__(
+        self, in_channels: int, mid_channels: int, num_blocks: int, fuse: bool = False
+    ) -> None:
+        super().__init__()
+        self.gru = ConvGRU(in_channels, mid_channels)
+        self.fusion = nn.Conv2d(2 * mid_channels, mid_channels, 3, padding=1) if fuse else None
+        self.blocks = residual_blocks(mid_channels, num_blocks)
+        self.with_cp = False
+
+    def forward(
+        self,
+        frames: Sequence[Tensor],
+        samplers: Sequence[FlowSampler],
+        others: Sequence[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """Runs over a clip, in the order given.
+
+        Args:
+            frames (Sequence[Tensor]): t inputs of shape (n, in_channels, h, w).
+            samplers (Sequence[FlowSampler]): t - 1 of them; the i-th takes a state of frame i
+                to frame i + 1 of ``frames``.
+            others (Sequence[Tensor], optional): States to merge, t of shape (n, c, h, w).
+
+        Returns:
+            list[Tensor]: t hidden states, (n, c, h, w).
+        """
+        states: list[Tensor] = []
+        for i, gates in enumerate(in_chunks(self.gru.input_gates, frames)):
+            hidden = samplers[i - 1](states[-1]) if i else None
+            other = None if others is None else others[i]
+            states.append(run(self._step, hidden, gates, other, with_cp=self.with_cp))
+        return states
+
+    def _step(self, hidden: Tensor | None, gates: Tensor, other: Tensor | None) -> Tensor:
+        hidden = self.gru(hidden, gates)
+        if other is not None:
+            hidden = F.leaky_relu(self.fusion(torch.cat((hidden, other), 1)), 0.1, inplace=True)
+        return self.blocks(hidden)
+
+
+def run(function, *args, with_cp: bool):
+    """Calls a function, under gradient checkpointing if that is wanted and gradients are.
+
+    Args:
+        function (Callable): What to call.
+        args: Its arguments.
+        with_cp (bool): Whether to keep only the arguments and to compute the rest again in the
+            backward pass.
+
+    Returns:
+        Any: What ``function`` returns.
+    """
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(function, *args, use_reentrant=False)
+    return function(*args)

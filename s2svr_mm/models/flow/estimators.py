@@ -1,0 +1,65 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Optical flow of a clip from any estimator of pairs."""
+
+from collections.abc import Sequence
+
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..chunking import in_chunks
+
+
+def neighbour_flows(
+    estimator: nn.Module,
+    frames: Sequence[Tensor],
+    input_size: tuple[int, int] | None = None,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Computes the flows between neighbouring frames of a clip, in both directions.
+
+    An estimator that has a ``neighbour_flows`` of its own (as :class:`PWCLite`, which then
+    computes the features of each frame once) does it all; of any other, ``forward(ref, supp)`` is
+    called on batches of pairs.
+
+    Args:
+        estimator (nn.Module): Has ``forward(ref, supp) -> flow`` for pairs of (n, 3, h, w).
+        frames (Sequence[Tensor]): t >= 2 frames, (n, 3, h, w), RGB in [0, 1].
+        input_size (tuple[int, int], optional): Size (h, w) that the frames are resized to
+            (bilinear, corners on corners), and the flows back from. Defaults to None.
+
+    Returns:
+        tuple[list[Tensor], list[Tensor]]: For each i, the flow that lives on frame i + 1 and
+        samples frame i, and the one that lives on frame i and samples frame i + 1; t - 1 tensors
+        each, (n, 2, h, w), in pixels of ``frames``, x first.
+    """
+    size = frames[0].shape[-2:]
+    if input_size is not None:
+        frames = [_resize(frame, input_size) for frame in frames]
+    if hasattr(estimator, 'neighbour_flows'):
+        flows = estimator.neighbour_flows(frames)
+    else:
+        earlier, later = list(frames[:-1]), list(frames[1:])
+        both = list(in_chunks(estimator, later + earlier, earlier + later))
+        flows = both[: len(later)], both[len(later) :]
+    if input_size is not None:
+        flows = tuple([resize_flow(flow, size) for flow in direction] for direction in flows)
+    return flows
+
+
+def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resizes a flow and scales its values with the size.
+
+    Args:
+        flow (Tensor): (n, 2, h, w), pixels, x first.
+        size (tuple[int, int]): New height and width.
+
+    Returns:
+        Tensor: (n, 2, *size), in pixels of the new size.
+    """
+    h, w = flow.shape[-2:]
+    factors = flow.new_tensor((size[1] / w, size[0] / h)).view(1, 2, 1, 1)
+    return _resize(flow, size) * factors
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, tuple(size), mode='bilinear', align_corners=True)

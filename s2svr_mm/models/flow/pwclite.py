@@ -1,0 +1,245 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""PWC-Lite: the optical-flow network of S2SVR."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ..chunking import in_chunks
+from ..warping import PADDING_MODES, warp
+from .cost_volume import cost_volume
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1):
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        padding=dilation * (kernel // 2),
+        dilation=dilation,
+    )
+
+
+def _lrelu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1, inplace=True)
+
+
+class FeaturePyramid(BaseModule):
+    """Six halvings of the frame, two convolutions each.
+
+    Args:
+        channels (tuple[int]): Channels of the levels, finest first.
+    """
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(
+            _conv(i, o, stride=2) for i, o in zip((3, *channels[:-1]), channels, strict=True)
+        )
+        self.same = nn.ModuleList(_conv(c, c) for c in channels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Extracts features.
+
+        Args:
+            x (Tensor): (n, 3, h, w), h and w multiples of 64.
+
+        Returns:
+            list[Tensor]: Features at 1/64, 1/32, 1/16, 1/8 and 1/4, coarsest first. (Those at
+            1/2 are on the way, but no flow is estimated there.)
+        """
+        levels = []
+        for down, same in zip(self.down, self.same, strict=True):
+            x = _lrelu(same(_lrelu(down(x))))
+            levels.append(x)
+        return levels[:0:-1]
+
+
+class FlowDecoder(BaseModule):
+    """Residual flow from a cost volume, features and the flow so far, with few connections.
+
+    Args:
+        in_channels (int): Channels of the input.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(in_channels, 128)
+        self.conv2 = _conv(128, 128)
+        self.conv3 = _conv(128 + 128, 96)
+        self.conv4 = _conv(128 + 96, 64)
+        self.conv5 = _conv(96 + 64, 32)
+        self.predict = _conv(64 + 32, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimates a residual flow.
+
+        Args:
+            x (Tensor): (n, in_channels, h, w).
+
+        Returns:
+            tuple[Tensor, Tensor]: Features (n, 32, h, w) and flow (n, 2, h, w).
+        """
+        x1 = _lrelu(self.conv1(x))
+        x2 = _lrelu(self.conv2(x1))
+        x3 = _lrelu(self.conv3(torch.cat((x1, x2), 1)))
+        x4 = _lrelu(self.conv4(torch.cat((x2, x3), 1)))
+        x5 = _lrelu(self.conv5(torch.cat((x3, x4), 1)))
+        return x5, self.predict(torch.cat((x4, x5), 1))
+
+
+class ContextNetwork(BaseModule):
+    """Dilated convolutions that refine a flow within a wide neighbourhood."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels, dilations = (34, 128, 128, 128, 96, 64, 32, 2), (1, 2, 4, 8, 16, 1, 1)
+        self.convs = nn.ModuleList(
+            _conv(i, o, dilation=d)
+            for i, o, d in zip(channels[:-1], channels[1:], dilations, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refines a flow.
+
+        Args:
+            x (Tensor): Features and flow, (n, 34, h, w).
+
+        Returns:
+            Tensor: Residual flow, (n, 2, h, w).
+        """
+        for conv in self.convs[:-1]:
+            x = _lrelu(conv(x))
+        return self.convs[-1](x)
+
+
+@MODELS.register_module()
+class PWCLite(BaseModule):
+    """PWC-Lite, 2.24 M parameters.
+
+    Paper: Learning by Analogy: Reliable Supervision from Transformations for Unsupervised
+    Optical Flow Estimation (ARFlow), CVPR 2020. From 1/64 to 1/4 of the size, one estimator and
+    one context network shared by all levels add to the flow of the level before.
+
+    Args:
+        padding_mode (str): What warped features show from outside the frame: ``'border'`` (as
+            ARFlow was trained) or ``'zeros'`` (as the official S2SVR runs it). Defaults to
+            ``'border'``.
+        radius (int): Radius of the cost volume. Defaults to 4.
+        init_cfg (dict, optional): Initialization config, e.g. ``dict(type='Pretrained',
+            checkpoint=...)``. Defaults to Kaiming's.
+
+    Raises:
+        ValueError: If ``padding_mode`` is unknown.
+    """
+
+    stride = 64
+
+    def __init__(
+        self,
+        padding_mode: str = 'border',
+        radius: int = 4,
+        init_cfg: dict | None = None,
+    ) -> None:
+        init_cfg = init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1)
+        super().__init__(init_cfg=init_cfg)
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
+        self.padding_mode = padding_mode
+        self.radius = radius
+        channels = (16, 32, 64, 96, 128, 192)
+        self.pyramid = FeaturePyramid(channels)
+        self.reduce = nn.ModuleList(_conv(c, 32, kernel=1) for c in channels[:0:-1])
+        self.decoder = FlowDecoder((2 * radius + 1) ** 2 + 32 + 2)
+        self.context = ContextNetwork()
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Estimates the flow of pairs of frames.
+
+        Args:
+            ref (Tensor): Reference frames, (n, 3, h, w), RGB in [0, 1], of any size.
+            supp (Tensor): Supporting frames, of the same shape.
+
+        Returns:
+            Tensor: (n, 2, h, w), pixels, x first: where in ``supp`` to find each pixel of
+            ``ref``.
+
+        Raises:
+            ValueError: If the shapes differ or are not (n, 3, h, w).
+        """
+        if ref.shape != supp.shape or ref.ndim != 4 or ref.shape[1] != 3:
+            raise ValueError(
+                'Flow needs two batches of frames of one shape (n, 3, h, w), but got '
+                f'{tuple(ref.shape)} and {tuple(supp.shape)}.'
+            )
+        h, w = ref.shape[-2:]
+        levels = [level.chunk(2) for level in self.pyramid(self._pad(torch.cat((ref, supp))))]
+        flows = self._decode(*zip(*levels, strict=True))
+        return _upsample(flows[-1], 4)[..., :h, :w]
+
+    def neighbour_flows(self, frames: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Estimates the flows between neighbours, the features of each frame computed once.
+
+        Args:
+            frames (list[Tensor]): t >= 2 frames of shape (n, 3, h, w), RGB in [0, 1].
+
+        Returns:
+            tuple[list[Tensor], list[Tensor]]: For each i, the flow that lives on frame i + 1 and
+            samples frame i, and the one that lives on frame i and samples frame i + 1; t - 1
+            tensors each, (n, 2, h, w).
+        """
+        n, _, h, w = frames[0].shape
+        features = list(in_chunks(self.pyramid, [self._pad(frame) for frame in frames]))
+        ref, supp = features[1:] + features[:-1], features[:-1] + features[1:]
+        num_levels = len(self.reduce)
+
+        def decode(*levels: Tensor) -> Tensor:
+            flows = self._decode(levels[:num_levels], levels[num_levels:])
+            return _upsample(flows[-1], 4)[..., :h, :w]
+
+        levels = (*zip(*ref, strict=True), *zip(*supp, strict=True))
+        flows = list(in_chunks(decode, *levels, pixels=n * h * w))
+        return flows[: len(frames) - 1], flows[len(frames) - 1 :]
+
+    def _pad(self, frame: Tensor) -> Tensor:
+        h, w = frame.shape[-2:]
+        frame = frame.contiguous(memory_format=torch.channels_last)
+        return F.pad(frame, (0, -w % self.stride, 0, -h % self.stride), mode='replicate')
+
+    def _decode(self, ref: Sequence[Tensor], supp: Sequence[Tensor]) -> list[Tensor]:
+        """Estimates flow from two pyramids.
+
+        Args:
+            ref (Sequence[Tensor]): Features of the reference frames, coarsest first.
+            supp (Sequence[Tensor]): Features of the supporting frames.
+
+        Returns:
+            list[Tensor]: The flow of each level, in pixels of that level, coarsest first, the
+            last at 1/4 of the size.
+        """
+        flows: list[Tensor] = []
+        for reduce, x1, x2 in zip(self.reduce, ref, supp, strict=True):
+            if flows:
+                flow = _upsample(flows[-1], 2)
+                x2 = warp(x2, flow, self.padding_mode)
+            else:
+                flow = x1.new_zeros(x1.shape[0], 2, *x1.shape[2:], dtype=torch.float32)
+            cost = _lrelu(cost_volume(x1, x2, self.radius))
+            state = torch.cat((cost, _lrelu(reduce(x1)), flow.to(cost.dtype)), 1)
+            features, residual = self.decoder(state)
+            flow = flow + residual
+            flow = flow + self.context(torch.cat((features, flow.to(features.dtype)), 1))
+            flows.append(flow)
+        return flows
+
+
+def _upsample(flow: Tensor, factor: int) -> Tensor:
+    """Enlarges a flow and its values; corners stay on corners, as ARFlow does it."""
+    return F.interpolate(flow * factor, scale_factor=factor, mode='bilinear', align_corners=True)

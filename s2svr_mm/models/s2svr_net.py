@@ -1,0 +1,388 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""The S2SVR network: a sequence of frames in, the restored sequence out."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .conv_gru import ConvGRU, ResConvGRU, residual_blocks, run
+from .flow.estimators import neighbour_flows
+from .local_attention import LocalAttention
+from .warping import FlowSampler
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
+
+
+def _lrelu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, 0.1, inplace=True)
+
+
+class Encoder(BaseModule):
+    """Stack of ResConvGRUs; the first one runs both ways.
+
+    Args:
+        mid_channels (int): Channels of the hidden states.
+        num_blocks (int): Residual blocks of each GRU.
+        num_layers (int): Number of layers, at least 1.
+    """
+
+    def __init__(self, mid_channels: int, num_blocks: int, num_layers: int) -> None:
+        super().__init__()
+        self.forward_layer = ResConvGRU(3, mid_channels, num_blocks)
+        self.backward_layer = ResConvGRU(3, mid_channels, num_blocks, fuse=True)
+        self.layers = nn.ModuleList(
+            ResConvGRU(mid_channels, mid_channels, num_blocks) for _ in range(num_layers - 1)
+        )
+
+    def forward(
+        self,
+        frames: Sequence[Tensor],
+        to_next: Sequence[FlowSampler],
+        to_previous: Sequence[FlowSampler],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Encodes a clip.
+
+        Args:
+            frames (Sequence[Tensor]): t frames, (n, 3, h, w).
+            to_next (Sequence[FlowSampler]): t - 1; the i-th takes frame i to frame i + 1.
+            to_previous (Sequence[FlowSampler]): t - 1; the i-th takes frame i + 1 to frame i.
+
+        Returns:
+            tuple[list[Tensor], list[Tensor]]: Outputs of the top layer, t of (n, c, h, w), and
+            the state that each layer leaves to the decoder.
+        """
+        states = self.forward_layer(frames, to_next)
+        handed = [states[-1]]
+        outputs = self.backward_layer(frames[::-1], to_previous[::-1], states[::-1])[::-1]
+        del states
+        for layer in self.layers:
+            states = layer(outputs, to_next)
+            outputs = [output + state for output, state in zip(outputs, states, strict=True)]
+            handed.append(outputs[-1])
+        return outputs, handed
+
+
+class OutputHead(BaseModule):
+    """Features to a residual image of the restored size.
+
+    Args:
+        channels (int): Channels of the features.
+        scale (int): 1, 2 or 4.
+    """
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        widths = (
+            (channels, channels, 3) if scale == 1 else (channels * 4, channels * 2, 3 * scale**2)
+        )
+        self.convs = nn.ModuleList(
+            _conv(i, o) for i, o in zip((channels, *widths[:-1]), widths, strict=True)
+        )
+        self.steps = {1: 0, 2: 1, 4: 2}[scale]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Makes the residual.
+
+        Args:
+            x (Tensor): (n, channels, h, w).
+
+        Returns:
+            Tensor: (n, 3, scale * h, scale * w).
+        """
+        for conv in self.convs[:-1]:
+            x = _lrelu(conv(x))
+        x = self.convs[-1](x)
+        for _ in range(self.steps):
+            x = F.pixel_shuffle(x, 2)
+        return x
+
+
+class FeedbackHead(BaseModule):
+    """A restored frame to the features that the decoder reads at its next step.
+
+    Args:
+        channels (int): Channels of the features.
+        scale (int): 1, 2 or 4: how much smaller the features are.
+    """
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        shrinking = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[scale]
+        kernels = [5 if stride == 2 else 3 for stride in shrinking]
+        self.convs = nn.ModuleList(
+            (
+                _conv(3, channels // 2),
+                _conv(channels // 2, channels, kernels[0], shrinking[0]),
+                _conv(channels, channels * 2, kernels[1], shrinking[1]),
+                _conv(channels * 2, channels),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reads a frame.
+
+        Args:
+            x (Tensor): (n, 3, scale * h, scale * w).
+
+        Returns:
+            Tensor: (n, channels, h, w).
+        """
+        for conv in self.convs:
+            x = _lrelu(conv(x))
+        return x
+
+
+class Decoder(BaseModule):
+    """Restores the frames from the last to the first, each from the one after it.
+
+    Args:
+        mid_channels (int): Channels of the hidden states.
+        num_blocks (int): Residual blocks of each layer.
+        num_layers (int): Number of layers, at least 1.
+        scale (int): 1, 2 or 4.
+        attention_radius (int): How many frames on each side the attention sees.
+    """
+
+    def __init__(
+        self,
+        mid_channels: int,
+        num_blocks: int,
+        num_layers: int,
+        scale: int,
+        attention_radius: int,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.attention_radius = attention_radius
+        self.grus = nn.ModuleList(ConvGRU(mid_channels, mid_channels) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(
+            residual_blocks(mid_channels, num_blocks) for _ in range(num_layers)
+        )
+        self.fusions = nn.ModuleList(
+            _conv(2 * mid_channels, mid_channels) for _ in range(num_layers - 1)
+        )
+        # Only the layers above the first look at the context.
+        self.attention = LocalAttention(mid_channels) if num_layers > 1 else None
+        self.output = OutputHead(mid_channels, scale)
+        self.feedback = FeedbackHead(mid_channels, scale)
+        self.with_cp = False
+
+    def forward(
+        self,
+        frames: Sequence[Tensor],
+        encoded: Sequence[Tensor],
+        states: Sequence[Tensor],
+        to_next: Sequence[FlowSampler],
+        to_previous: Sequence[FlowSampler],
+    ) -> list[Tensor]:
+        """Restores a clip.
+
+        Args:
+            frames (Sequence[Tensor]): t frames, (n, 3, h, w).
+            encoded (Sequence[Tensor]): Outputs of the encoder, t of (n, c, h, w).
+            states (Sequence[Tensor]): The encoder's state for each layer, (n, c, h, w).
+            to_next (Sequence[FlowSampler]): As the encoder's.
+            to_previous (Sequence[FlowSampler]): As the encoder's.
+
+        Returns:
+            list[Tensor]: t restored frames, (n, 3, scale * h, scale * w).
+        """
+        channels = encoded[0].shape[1]
+        # What goes from one frame to the one before: the input, then the states of the layers.
+        carried = torch.cat((encoded[-1], *states), dim=1)
+        restored: list[Tensor] = []
+        for i in reversed(range(len(frames))):
+            if i < len(frames) - 1:
+                carried = to_previous[i](torch.cat((self.feedback(restored[-1]), carried), dim=1))
+            values, counts = [], []
+            if self.attention is not None:
+                values, counts = self._neighbours(i, encoded, to_next, to_previous)
+            first, *rest = carried.split(channels, dim=1)
+            output, *rest = run(
+                self._step, frames[i], first, rest, values, counts, with_cp=self.with_cp
+            )
+            restored.append(output)
+            carried = torch.cat(rest, dim=1)
+        return restored[::-1]
+
+    def _step(
+        self,
+        frame: Tensor,
+        x: Tensor,
+        states: Sequence[Tensor],
+        values: Sequence[Tensor],
+        counts: Sequence[int],
+    ) -> tuple[Tensor, ...]:
+        """Restores one frame; returns it and the new states of the layers."""
+        new_states = []
+        context = None
+        for layer, (gru, blocks, state) in enumerate(
+            zip(self.grus, self.blocks, states, strict=True)
+        ):
+            skip = 0
+            if layer > 0:
+                if context is None:
+                    context = self.attention(x, values, counts)
+                skip = x
+                x = _lrelu(self.fusions[layer - 1](torch.cat((x, context), dim=1)))
+            state = gru(state, gru.input_gates(x))
+            new_states.append(state)
+            x = blocks(state) + skip
+        if self.scale > 1:
+            frame = F.interpolate(
+                frame, scale_factor=self.scale, mode='bilinear', align_corners=False
+            )
+        return (frame + self.output(x), *new_states)
+
+    def _neighbours(
+        self,
+        i: int,
+        encoded: Sequence[Tensor],
+        to_next: Sequence[FlowSampler],
+        to_previous: Sequence[FlowSampler],
+    ) -> tuple[list[Tensor], list[int]]:
+        """Aligns the encoder's outputs around frame i to it.
+
+        Frames farther than one away come step by step along the flows between. For a frame
+        beyond an end of the clip, frame i stands in.
+        """
+        last = len(encoded) - 1
+        values = [encoded[i]]
+        for distance in range(1, self.attention_radius + 1):
+            if i - distance >= 0:
+                value = encoded[i - distance]
+                for sampler in to_next[i - distance : i]:
+                    value = sampler(value)
+                values.append(value)
+            if i + distance <= last:
+                value = encoded[i + distance]
+                for sampler in to_previous[i : i + distance][::-1]:
+                    value = sampler(value)
+                values.append(value)
+        missing = 2 * self.attention_radius + 1 - len(values)
+        return values, [1 + missing] + [1] * (len(values) - 1)
+
+
+@MODELS.register_module()
+class S2SVRNet(BaseModule):
+    """Sequence-to-sequence network for video restoration.
+
+    Paper: Unsupervised Flow-Aligned Sequence-to-Sequence Learning for Video Restoration,
+    ICML 2022. An encoder of convolutional GRUs reads the clip; a decoder restores it from the
+    last frame to the first, each layer's state handed over by the encoder, with attention over
+    the encoder's outputs of neighbouring frames. Every state moves between frames along optical
+    flow.
+
+    Args:
+        mid_channels (int): Channels of the hidden states. Defaults to 64.
+        num_blocks (int): Residual blocks of each layer. Defaults to 13.
+        num_layers (int): Layers of the encoder and of the decoder. Defaults to 3.
+        scale (int): Size of the output over that of the input: 1, 2 or 4. Defaults to 4.
+        attention_radius (int): How many frames on each side the attention sees. Defaults to 1.
+        flow_estimator (dict | nn.Module): Config of any module with ``forward(ref, supp) ->
+            flow``, or the module. Defaults to ``dict(type='PWCLite')``.
+        flow_input_size (tuple[int, int], optional): Size (h, w) to which frames are resized for
+            the flow; (256, 256) is the official way. None for their own size, which the estimator
+            pads as it needs. Defaults to None.
+        with_cp (bool): Whether to save memory in training by computing each step of the
+            recurrence again in the backward pass. Defaults to False.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If a size is not possible; the message says which.
+    """
+
+    def __init__(
+        self,
+        mid_channels: int = 64,
+        num_blocks: int = 13,
+        num_layers: int = 3,
+        scale: int = 4,
+        attention_radius: int = 1,
+        flow_estimator: dict | nn.Module | None = None,
+        flow_input_size: tuple[int, int] | None = None,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if scale not in (1, 2, 4):
+            raise ValueError(f'scale must be 1, 2 or 4, but got {scale}.')
+        for name, value, least in (
+            ('mid_channels', mid_channels, 2),
+            ('num_blocks', num_blocks, 0),
+            ('num_layers', num_layers, 1),
+            ('attention_radius', attention_radius, 0),
+        ):
+            if value < least:
+                raise ValueError(f'{name} must be at least {least}, but got {value}.')
+        self.scale = scale
+        self.flow_input_size = flow_input_size
+        self.encoder = Encoder(mid_channels, num_blocks, num_layers)
+        self.decoder = Decoder(mid_channels, num_blocks, num_layers, scale, attention_radius)
+        if flow_estimator is None:
+            flow_estimator = dict(type='PWCLite')
+        self.flow_estimator = (
+            flow_estimator
+            if isinstance(flow_estimator, nn.Module)
+            else MODELS.build(flow_estimator)
+        )
+        for module in self.modules():
+            if isinstance(module, ResConvGRU | Decoder):
+                module.with_cp = with_cp
+        self.to(memory_format=torch.channels_last)
+
+    def compute_flow(self, lqs: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the flows between neighbouring frames.
+
+        Args:
+            lqs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
+
+        Returns:
+            tuple[Tensor, Tensor]: ``flows_forward`` and ``flows_backward``, each (n, t - 1, 2, h,
+            w), pixels of the frames, x first. ``flows_forward[:, i]`` lives on frame i + 1 and
+            samples frame i; ``flows_backward[:, i]`` lives on frame i and samples frame i + 1.
+        """
+        _check_frames(lqs)
+        n, t, _, h, w = lqs.shape
+        if t == 1:
+            none = lqs.new_zeros(n, 0, 2, h, w)
+            return none, none
+        flows = neighbour_flows(self.flow_estimator, lqs.unbind(1), self.flow_input_size)
+        return torch.stack(flows[0], 1), torch.stack(flows[1], 1)
+
+    def forward(self, lqs: Tensor, flows: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Restores a clip.
+
+        Args:
+            lqs (Tensor): Frames, (n, t, 3, h, w) with any t, h, w >= 1, RGB in [0, 1].
+            flows (tuple[Tensor, Tensor], optional): What :meth:`compute_flow` returns, if it is
+                known already. Defaults to None.
+
+        Returns:
+            Tensor: Restored frames, (n, t, 3, scale * h, scale * w), float.
+
+        Raises:
+            ValueError: If ``lqs`` is no such clip.
+        """
+        flows_forward, flows_backward = self.compute_flow(lqs) if flows is None else flows
+        frames = [f.contiguous(memory_format=torch.channels_last) for f in lqs.unbind(1)]
+        to_next = [FlowSampler(flow) for flow in flows_forward.unbind(1)]
+        to_previous = [FlowSampler(flow) for flow in flows_backward.unbind(1)]
+        encoded, states = self.encoder(frames, to_next, to_previous)
+        restored = self.decoder(frames, encoded, states, to_next, to_previous)
+        return torch.stack(restored, dim=1)
+
+
+def _check_frames(lqs: Tensor) -> None:
+    if lqs.ndim != 5 or lqs.shape[2] != 3 or 0 in lqs.shape or not lqs.is_floating_point():
+        raise ValueError(
+            'S2SVRNet needs a clip of float RGB frames, (n, t, 3, h, w) with nothing empty, but '
+            f'got {tuple(lqs.shape)} of {lqs.dtype}.'
+        )
