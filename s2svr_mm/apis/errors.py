@@ -1,0 +1,103 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""What goes wrong for a user's reason is said in one message instead of a traceback."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s2svr_mm.compat import CheckpointError
+from s2svr_mm.engine.non_finite import NonFiniteError
+
+_UNKNOWN_TYPE = re.compile(r'([\w.]+) is not in the (?:\w+::)?([\w ]+?) registry')
+_WRONG_ARGUMENT = re.compile(r'__init__\(\) (got an unexpected|missing \d+ required)')
+
+
+class ConfigError(ValueError):
+    """A config, or an option that changes it, that can't be used."""
+
+
+def close_to(name: str, known: list[str]) -> str:
+    """Phrase a guess at what was meant.
+
+    Args:
+        name: What was given.
+        known: What there is.
+
+    Returns:
+        ' Did you mean ...?' with up to three of ``known``, or '' if nothing is close.
+    """
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f' Did you mean {" or ".join(close)}?' if close else ''
+
+
+def _known_types(registry_name: str) -> list[str]:
+    import mmagic.registry
+    from mmengine.registry import Registry
+
+    names: set[str] = set()
+    for registry in vars(mmagic.registry).values():
+        while isinstance(registry, Registry) and registry.name == registry_name:
+            names |= set(registry.module_dict)
+            registry = registry.parent
+    return sorted(names)
+
+
+def _from_worker(text: str) -> str:
+    """The message alone of an error that a data loader's worker raised."""
+    if not re.match(r'Caught \w+ in ', text):
+        return text
+    lines = text.splitlines()
+    last_frame = max(i for i, line in enumerate(lines) if line.startswith('  File "'))
+    start = next(i for i in range(last_frame, len(lines)) if not lines[i].startswith(' '))
+    return '\n'.join([lines[start].partition(': ')[2], *lines[start + 1 :]]).strip()
+
+
+def explain(error: BaseException) -> str | None:
+    """Say what an error means for the user.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        One message, or None if the error is no fault of the user's input as far as can be told.
+    """
+    text = _from_worker(str(error.args[0]) if len(error.args) == 1 else str(error))
+    if isinstance(error, KeyError) and (match := _UNKNOWN_TYPE.search(text)):
+        name, registry = match.groups()
+        guess = close_to(name, _known_types(registry))
+        return f"the config names the type '{name}', but there is no such {registry}.{guess}"
+    if isinstance(error, TypeError) and _WRONG_ARGUMENT.search(text):
+        return f'the config does not suit what it builds: {text}'
+    if isinstance(error, (OSError, ValueError, CheckpointError, NonFiniteError)):
+        return text
+    return None
+
+
+@contextmanager
+def one_clear_message(debug: bool = False) -> Iterator[None]:
+    """End the program with one message where the user's input is at fault.
+
+    Args:
+        debug: Whether to show the traceback instead.
+
+    Raises:
+        SystemExit: With status 1 after the message, or 130 after an interrupt.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error)
+        if debug or message is None:
+            raise
+        rank = os.environ.get('RANK')
+        where = f' (process {rank})' if rank else ''
+        print(f'\nerror{where}: {message}\n(--debug shows where)', file=sys.stderr)
+        sys.exit(1)

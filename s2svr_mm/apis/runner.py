@@ -1,0 +1,201 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""From a config and command-line options to a run; shared by tools/train.py and tools/test.py."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from s2svr_mm.engine import SaveFramesHook, SaveMetricsHook
+from s2svr_mm.engine.checkpoint import latest_checkpoint
+
+from .errors import ConfigError, close_to
+
+# Keys that mmengine's Runner reads from the config beside its own arguments.
+_RUNNER_KEYS = {
+    'activation_checkpointing',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'sync_bn',
+}
+
+
+def load_config(
+    filename: str,
+    options: Mapping | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and apply the options of a command line to it.
+
+    Args:
+        filename: The config file.
+        options: Changes by dotted key, as ``--cfg-options`` gives them.
+        work_dir: Folder for logs and checkpoints. Default: the config's own ``work_dir``, or
+            ``./work_dirs/<name of the config>``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: If there is no such file, it can't be read, or an option's key is unknown.
+    """
+    path = Path(filename)
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        raise ConfigError(f'there is no config {filename}.{close_to(path.name, names)}')
+    try:
+        cfg = Config.fromfile(filename)
+    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
+        raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
+    if options:
+        _check_options(cfg, options)
+        cfg.merge_from_dict(dict(options))
+    cfg.launcher = launcher
+    if work_dir:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', path.stem)
+    return cfg
+
+
+def _check_options(cfg: Config, options: Mapping) -> None:
+    """Refuse a first key that nothing reads; the keys below it reach a constructor."""
+    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_KEYS} - {'self'}
+    for key in options:
+        top = key.split('.')[0]
+        if top not in known:
+            raise ConfigError(
+                f"--cfg-options {key}: the config has no '{top}'.{close_to(top, sorted(known))}"
+            )
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision: bfloat16, or float16 with a loss scale on GPUs without it.
+
+    Args:
+        cfg: The config, changed in place.
+
+    Raises:
+        ConfigError: If the config has an optimizer wrapper of a kind of its own.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind in ('AmpOptimWrapper', 'BF16OptimWrapper'):
+        return
+    if kind != 'OptimWrapper':
+        raise ConfigError(f"--amp needs optim_wrapper.type='OptimWrapper', got {kind!r}")
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.type = 'BF16OptimWrapper'
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the real batch size.
+
+    Args:
+        cfg: The config, changed in place.
+
+    Raises:
+        ConfigError: If it does not say which batch size its learning rate is meant for.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ConfigError(
+            '--auto-scale-lr needs the batch size that the learning rate is meant for: add '
+            'auto_scale_lr=dict(base_batch_size=...) to the config'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def resume_from_latest(cfg: Config) -> Path | None:
+    """Continue from the last whole checkpoint in the work dir.
+
+    Args:
+        cfg: The config, changed in place. Without a checkpoint it stays as it is, so that training
+            starts from the beginning.
+
+    Returns:
+        The checkpoint, or None if there is none yet.
+
+    Raises:
+        CheckpointError: If there are checkpoints and none of them is whole.
+    """
+    checkpoint = latest_checkpoint(cfg.work_dir)
+    if checkpoint is not None:
+        cfg.load_from = str(checkpoint)
+        cfg.resume = True
+    return checkpoint
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build mmengine's runner, for processes on CPUs too.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        The runner.
+
+    Raises:
+        ConfigError: If several processes are asked for without a GPU by another launcher than
+            'pytorch'.
+    """
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        _use_cpus(cfg)
+    return RUNNERS.build(cfg)
+
+
+def _use_cpus(cfg: Config) -> None:
+    """Start the processes' group and wrap the model; by itself mmengine takes a GPU for each."""
+    if cfg.launcher != 'pytorch':
+        raise ConfigError(f"--launcher {cfg.launcher} needs GPUs; on CPUs use 'pytorch'")
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {}), 'device_ids': None}
+
+
+def run_test(
+    cfg: Config,
+    checkpoint: str,
+    out: str | None = None,
+    save_dir: str | None = None,
+) -> None:
+    """Test a checkpoint as the config says; the metrics go to the log.
+
+    Args:
+        cfg: The config.
+        checkpoint: The checkpoint; all of the model's weights must be in it.
+        out: JSON file that the metrics are written to.
+        save_dir: Folder that the restored frames are written to, one folder a clip.
+
+    Raises:
+        ConfigError: If the config has no test set, or ``out`` is not a JSON file.
+        CheckpointError: If the checkpoint can't be read, or belongs to another model.
+    """
+    if cfg.get('test_dataloader') is None:
+        raise ConfigError(f'{cfg.filename} has no test_dataloader: there is nothing to test on')
+    if out and Path(out).suffix != '.json':
+        raise ConfigError(f'--out writes JSON, so its name ends in .json; got {out}')
+    cfg.load_from = checkpoint
+    cfg.resume = False
+    runner = build_runner(cfg)
+    if save_dir:
+        runner.register_hook(SaveFramesHook(save_dir))
+    if out:
+        runner.register_hook(SaveMetricsHook(out))
+    runner.test()

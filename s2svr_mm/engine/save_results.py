@@ -1,0 +1,110 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Hooks that write what a test gives: restored frames and metrics."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmagic.registry import HOOKS
+from mmagic.structures import DataSample
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .checkpoint import AtomicBackend
+
+_IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm'}
+
+
+def _frame_stems(sample: DataSample, count: int) -> list[str]:
+    """Names for ``count`` restored frames: the source's where it has as many image files."""
+    for key in ('img_path', 'gt_path'):
+        paths = sample.get(key) or []
+        paths = [paths] if isinstance(paths, str) else paths
+        stems = [PurePath(path).stem for path in paths]
+        images = all(PurePath(path).suffix.lower() in _IMAGE_SUFFIXES for path in paths)
+        if len(paths) == count and images and len(set(stems)) == count:
+            return stems
+    return [f'{index:08d}' for index in range(count)]
+
+
+@HOOKS.register_module()
+class SaveFramesHook(Hook):
+    """Saves what a model restores in testing as ``out_dir/<clip>/<frame>.png``.
+
+    Frames keep the names of the frames they were restored from; those of videos are numbered
+    from 0.
+
+    Args:
+        out_dir: Folder to write to.
+    """
+
+    def __init__(self, out_dir: str | os.PathLike) -> None:
+        self.out_dir = Path(out_dir)
+        self._written: set[Path] = set()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[DataSample] | None = None,
+    ) -> None:
+        """Write the frames of one batch.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch.
+            data_batch: What the model was fed.
+            outputs: Samples with ``output.pred_img``, (c, h, w) or (t, c, h, w), BGR in [0, 255].
+
+        Raises:
+            OSError: If a frame can't be written.
+            ValueError: If two clips would be written to the same folder.
+        """
+        for sample in outputs or []:
+            frames = sample.output.pred_img
+            frames = frames[None] if frames.ndim == 3 else frames
+            folder = self.out_dir / sample.get('key', f'{batch_idx:08d}')
+            if folder in self._written:
+                raise ValueError(f'two clips of the test set are called {sample.get("key")!r}')
+            self._written.add(folder)
+            for stem, frame in zip(_frame_stems(sample, len(frames)), frames, strict=True):
+                self._write(folder / f'{stem}.png', frame)
+
+    @staticmethod
+    def _write(path: Path, frame: torch.Tensor) -> None:
+        image = frame.permute(1, 2, 0).float().round().clamp(0, 255).byte().cpu().numpy()
+        encoded = cv2.imencode('.png', np.ascontiguousarray(image))[1]
+        AtomicBackend().put(encoded.tobytes(), path)
+
+
+@HOOKS.register_module()
+class SaveMetricsHook(Hook):
+    """Writes a test's metrics to a JSON file.
+
+    Args:
+        out: The file.
+    """
+
+    def __init__(self, out: str | os.PathLike) -> None:
+        self.out = Path(out)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the metrics.
+
+        Args:
+            runner: The runner.
+            metrics: Values by name.
+
+        Raises:
+            OSError: If the file can't be written.
+        """
+        if is_main_process():
+            values = {name: float(value) for name, value in (metrics or {}).items()}
+            AtomicBackend().put_text(json.dumps(values, indent=2) + '\n', self.out)
