@@ -1,4 +1,15 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-from .loading import LoadClip
+from .compression import CompressVideo
+from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
+from .loading import LoadClip, LoadYUVFrames
+from .motion_blur import AverageMotionBlur
 
-__all__ = ['LoadClip']
+__all__ = [
+    'AverageMotionBlur',
+    'BicubicDownsample',
+    'ClipDegradation',
+    'CompressVideo',
+    'GaussianDownsample',
+    'LoadClip',
+    'LoadYUVFrames',
+]

@@ -1,11 +1,20 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Loading the frames of a clip."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ..frames import DataError, read_frames
+from ..frames import (
+    YUV_SUFFIXES,
+    DataError,
+    read_frames,
+    read_yuv420,
+    split_reference,
+    suffix_of,
+)
 
 
 @TRANSFORMS.register_module()
@@ -25,8 +34,22 @@ class LoadClip(BaseTransform):
             exactly ``scale`` times the size of 'img'.
     """
 
+    def read(
+        self, paths: Sequence[str], yuv_size: tuple[int, int] | None = None
+    ) -> list[np.ndarray]:
+        """Read the frames of one clip.
+
+        Args:
+            paths (Sequence[str]): Frame references.
+            yuv_size (tuple[int, int], optional): (width, height) of raw YUV files.
+
+        Returns:
+            list[np.ndarray]: Frames (h, w, 3), RGB, in [0, 255].
+        """
+        return read_frames(paths, yuv_size)
+
     def transform(self, results: dict) -> dict:
-        """Load the frames.
+        """Load the frames of a sample.
 
         Args:
             results (dict): A sample of :class:`VideoClipDataset`.
@@ -37,39 +60,58 @@ class LoadClip(BaseTransform):
         names = [name for name in ('img', 'gt') if f'{name}_path' in results]
         for name in names:
             paths = results[f'{name}_path']
-            frames = read_frames(paths, results.get('yuv_size'))
+            frames = self.read(paths, results.get('yuv_size'))
             check_same_size(frames, paths)
             results[name] = frames
             results[f'ori_{name}_shape'] = [frame.shape for frame in frames]
             results[f'{name}_channel_order'] = 'rgb'
             results[f'{name}_color_type'] = 'color'
         if len(names) == 2:
-            results['scale'] = self._checked_scale(results)
+            results['scale'] = checked_scale(results)
         return results
-
-    @staticmethod
-    def _checked_scale(results: dict) -> int:
-        h, w = results['img'][0].shape[:2]
-        gt_h, gt_w = results['gt'][0].shape[:2]
-        scale = results.get('scale') or gt_h // h
-        if (gt_h, gt_w) != (h * scale, w * scale):
-            wanted = f'exactly {scale} times' if 'scale' in results else 'a whole multiple of'
-            raise DataError(
-                f'{results["gt_path"][0]} is {gt_w}x{gt_h}, which is not {wanted} the {w}x{h} of '
-                f'{results["img_path"][0]}.'
-            )
-        return scale
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
 
 
-def check_same_size(frames: list[np.ndarray], paths: list[str]) -> None:
+@TRANSFORMS.register_module()
+class LoadYUVFrames(LoadClip):
+    """Load 'img' and 'gt' from raw YUV 4:2:0 files, in colour or the luma alone.
+
+    As :class:`LoadClip`, which reads these files in colour too, but refuses any other kind.
+
+    Args:
+        luma_only (bool): Give the Y plane as it is, in three equal channels, instead of RGB
+            (BT.601, limited range). Default: False.
+    """
+
+    def __init__(self, luma_only: bool = False) -> None:
+        self.luma_only = luma_only
+
+    def read(
+        self, paths: Sequence[str], yuv_size: tuple[int, int] | None = None
+    ) -> list[np.ndarray]:
+        """Read the frames of one clip; see the base class."""
+        if others := [p for p in paths if suffix_of(split_reference(p)[0]) not in YUV_SUFFIXES]:
+            raise DataError(f'{others[0]} is no raw YUV file. Load it with LoadClip.')
+        if not self.luma_only:
+            return super().read(paths, yuv_size)
+        frames = []
+        for path, index in map(split_reference, paths):
+            (planes,) = read_yuv420(path, [index], yuv_size)
+            frames.append(np.repeat(planes[: len(planes) * 2 // 3, :, None], 3, axis=2))
+        return frames
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(luma_only={self.luma_only})'
+
+
+def check_same_size(frames: Sequence[np.ndarray], paths: Sequence[str]) -> None:
     """Refuse a clip whose frames differ in size.
 
     Args:
-        frames (list[np.ndarray]): Frames (h, w, 3).
-        paths (list[str]): Where they come from.
+        frames (Sequence[np.ndarray]): Frames (h, w, 3).
+        paths (Sequence[str]): Where they come from.
     """
     height, width = frames[0].shape[:2]
     for frame, path in zip(frames, paths, strict=True):
@@ -78,3 +120,24 @@ def check_same_size(frames: list[np.ndarray], paths: list[str]) -> None:
                 f'{path} is {frame.shape[1]}x{frame.shape[0]}, while {paths[0]} of the same clip '
                 f'is {width}x{height}. All frames of a clip need one size.'
             )
+
+
+def checked_scale(results: dict) -> int:
+    """Size of 'gt' over that of 'img', which must be a whole number and ``scale`` if given.
+
+    Args:
+        results (dict): A sample with both loaded.
+
+    Returns:
+        int: The scale.
+    """
+    h, w = results['img'][0].shape[:2]
+    gt_h, gt_w = results['gt'][0].shape[:2]
+    scale = results.get('scale') or gt_h // h
+    if (gt_h, gt_w) != (h * scale, w * scale):
+        wanted = f'exactly {scale} times' if 'scale' in results else 'a whole multiple of'
+        raise DataError(
+            f'{results["gt_path"][0]} is {gt_w}x{gt_h}, which is not {wanted} the {w}x{h} of '
+            f'{results["img_path"][0]}.'
+        )
+    return scale

@@ -1,0 +1,75 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Compression artefacts from the real codec."""
+
+from collections.abc import Sequence
+
+import av
+import cv2
+import numpy as np
+from mmagic.registry import TRANSFORMS
+
+from ..codec import DECODERS, SMALLEST_SIDE, encoder_params, recompress
+from .degradation import ClipDegradation, to_uint8
+
+
+@TRANSFORMS.register_module()
+class CompressVideo(ClipDegradation):
+    """Encode a clip with x265 or x264 and decode it again, in memory.
+
+    The defaults follow MFQEv2's protocol (HEVC, low-delay P, constant QP) as nearly as x265 can:
+    one intra frame, then P frames of the same QP. Frames go through 8-bit 4:2:0 (BT.601, limited
+    range). Where a frame's side is odd or below 16 pixels, its last row or column is repeated for
+    the encoder and cut off again. :func:`s2svr_mm.datasets.codec.encoder_params` gives the exact
+    settings, for an ffmpeg command line too.
+
+    Args:
+        codec (str): 'libx265' or 'libx264'. Default: 'libx265'.
+        qp (int | Sequence[int], optional): Constant quantisation parameter, one of them drawn for
+            each clip. Default: None.
+        crf (float | Sequence[float], optional): Constant rate factor instead. Default: None.
+        bframes (int): B frames between two P frames. Default: 0.
+    """
+
+    def __init__(
+        self,
+        codec: str = 'libx265',
+        qp: int | Sequence[int] | None = None,
+        crf: float | Sequence[float] | None = None,
+        bframes: int = 0,
+    ) -> None:
+        if codec not in DECODERS:
+            raise ValueError(f'codec is one of {sorted(DECODERS)}, got {codec!r}.')
+        if (qp is None) == (crf is None):
+            raise ValueError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
+        self.codec = codec
+        self.mode = 'crf' if qp is None else 'qp'
+        values = crf if qp is None else qp
+        self.values = tuple(values) if isinstance(values, Sequence) else (values,)
+        if not all(0 <= value <= 51 for value in self.values):
+            raise ValueError(f'{self.mode} lies in 0 to 51, got {values}.')
+        self.bframes = bframes
+
+    def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
+        """Compress a clip; see the base class."""
+        value = self.values[np.random.randint(len(self.values))]
+        params = encoder_params(self.codec, bframes=self.bframes, **{self.mode: value})
+        height, width = frames[0].shape[:2]
+        bottom = max(SMALLEST_SIDE - height, height % 2)
+        right = max(SMALLEST_SIDE - width, width % 2)
+        pictures = (
+            av.VideoFrame.from_ndarray(
+                cv2.copyMakeBorder(to_uint8(f), 0, bottom, 0, right, cv2.BORDER_REPLICATE),
+                format='rgb24',
+            ).reformat(format='yuv420p')
+            for f in frames
+        )
+        return [
+            np.ascontiguousarray(picture.to_ndarray(format='rgb24')[:height, :width])
+            for picture in recompress(pictures, self.codec, params)
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(codec={self.codec!r}, {self.mode}={self.values}, '
+            f'bframes={self.bframes})'
+        )
