@@ -2,6 +2,7 @@
 """Networks and models."""
 
 from .flow import PWCLite
+from .s2svr import S2SVR
 from .s2svr_net import S2SVRNet
 
-__all__ = ['PWCLite', 'S2SVRNet']
+__all__ = ['S2SVR', 'PWCLite', 'S2SVRNet']

@@ -214,8 +214,9 @@ def _flow_rules(official: str, ours: str) -> Iterator[_Rule]:
     for i in range(1, 6):
         yield from _renamed(f'{official}flow_estimators.conv{i}.0', f'{ours}decoder.conv{i}')
     yield from _renamed(f'{official}flow_estimators.predict_flow.0', f'{ours}decoder.predict')
-    for i in range(7):
+    for i in range(6):
         yield from _renamed(f'{official}context_networks.convs.{i}.0', f'{ours}context.convs.{i}')
+    yield from _renamed(f'{official}context_networks.convs.6.0', f'{ours}context.last')
     for i in range(5):
         yield from _renamed(f'{official}conv_1x1.{i}.0', f'{ours}reduce.{i}')
 

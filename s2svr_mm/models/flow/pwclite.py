@@ -30,6 +30,11 @@ def _lrelu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.1, inplace=True)
 
 
+def _zero(name: str) -> dict:
+    """Starts a layer at zero, so that an untrained network says that nothing moves."""
+    return dict(type='Constant', val=0, bias=0, override=dict(name=name))
+
+
 class FeaturePyramid(BaseModule):
     """Six halvings of the frame, two convolutions each.
 
@@ -69,7 +74,7 @@ class FlowDecoder(BaseModule):
     """
 
     def __init__(self, in_channels: int) -> None:
-        super().__init__()
+        super().__init__(init_cfg=_zero('predict'))
         self.conv1 = _conv(in_channels, 128)
         self.conv2 = _conv(128, 128)
         self.conv3 = _conv(128 + 128, 96)
@@ -98,12 +103,13 @@ class ContextNetwork(BaseModule):
     """Dilated convolutions that refine a flow within a wide neighbourhood."""
 
     def __init__(self) -> None:
-        super().__init__()
-        channels, dilations = (34, 128, 128, 128, 96, 64, 32, 2), (1, 2, 4, 8, 16, 1, 1)
+        super().__init__(init_cfg=_zero('last'))
+        channels, dilations = (34, 128, 128, 128, 96, 64, 32), (1, 2, 4, 8, 16, 1)
         self.convs = nn.ModuleList(
             _conv(i, o, dilation=d)
             for i, o, d in zip(channels[:-1], channels[1:], dilations, strict=True)
         )
+        self.last = _conv(32, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Refines a flow.
@@ -114,9 +120,9 @@ class ContextNetwork(BaseModule):
         Returns:
             Tensor: Residual flow, (n, 2, h, w).
         """
-        for conv in self.convs[:-1]:
+        for conv in self.convs:
             x = _lrelu(conv(x))
-        return self.convs[-1](x)
+        return self.last(x)
 
 
 @MODELS.register_module()
