@@ -19,6 +19,8 @@ from .s2svr_net import S2SVRNet
 
 # Layers that the official network makes and never calls.
 _UNUSED = re.compile(r'encoder\.(fution|conv_1|conv_2|conv_out)\.(weight|bias)')
+# With a single layer nothing looks at the context either.
+_UNUSED_BY_ONE_LAYER = re.compile(_UNUSED.pattern + r'|decoder\.attention\.\w+\.weight')
 # What checkpoints of ours, of mmedit's and of DDP put before the network's names.
 _WRAPPERS = ('module.', 'generator.')
 _STATE_OF_TRAINING = ('step_counter',)
@@ -82,7 +84,8 @@ def from_official(
     """
     report = ConversionReport() if report is None else report
     old = _unwrap(state_dict)
-    report.dropped += [key for key in old if _UNUSED.fullmatch(key)]
+    unused = _UNUSED if _official_depth(old)[0] > 1 else _UNUSED_BY_ONE_LAYER
+    report.dropped += [key for key in old if unused.fullmatch(key)]
     old = {key: value for key, value in old.items() if key not in report.dropped}
     flow_alone = not any(key.startswith(('encoder.', 'decoder.', 'pwclite.')) for key in old)
     rules = _flow_rules('', '') if flow_alone else _network_rules(*_official_depth(old))
