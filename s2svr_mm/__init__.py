@@ -1,10 +1,19 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """S2SVR for mmagic: importing this package registers everything in it."""
 
-from .compat import register_checkpoint_loader
-
-register_checkpoint_loader()
-
-from . import datasets, engine, evaluation, losses, models  # noqa: E402, F401
+import sys
+import warnings
 
 __version__ = '0.1.0'
+
+# Said while mmagic imports them, about what only their authors can change.
+warnings.filterwarnings('ignore', category=FutureWarning, module=r'(diffusers|transformers)\.')
+
+# `python -m s2svr_mm.compat` reports on a stack that may be too broken for all of this.
+if not (sys.argv[:1] == ['-m'] and 's2svr_mm.compat' in sys.orig_argv):
+    from .compat import check_stack, register_checkpoint_loader
+
+    check_stack()
+    register_checkpoint_loader()
+
+    from . import datasets, engine, evaluation, losses, models  # noqa: F401

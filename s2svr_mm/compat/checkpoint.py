@@ -1,11 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What the stack below mmagic needs: safe checkpoints and mmflow's outdated mmcv ceiling."""
+"""Checkpoints that are read without running any code in them."""
 
-import importlib
 import os
 import pickle
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
@@ -13,34 +11,6 @@ _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read, or that must not be."""
-
-
-def import_mmflow() -> ModuleType:
-    """Import mmflow beside an mmcv newer than it was released for.
-
-    mmflow 1.0.0rc0 asserts mmcv < 2.1.0 while it is imported, though nothing in it needs that. So
-    ``mmcv.__version__`` reads 2.0.1 during the import and is put back right after.
-
-    Returns:
-        The ``mmflow`` package.
-
-    Raises:
-        ImportError: If mmflow is not installed.
-    """
-    import mmcv
-
-    version = mmcv.__version__
-    mmcv.__version__ = '2.0.1'
-    try:
-        return importlib.import_module('mmflow')
-    except ModuleNotFoundError as error:
-        if error.name != 'mmflow':
-            raise
-        raise ImportError(
-            'mmflow is not installed; its flow networks need it: pip install mmflow==1.0.0rc0'
-        ) from None
-    finally:
-        mmcv.__version__ = version
 
 
 def _history_buffer_attribute(owner: Any, name: str) -> Callable:
@@ -107,6 +77,8 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
             'log; anything else could run code (none was run). If you trust where the file comes '
             "from, load it there and save its weights alone: torch.save({'state_dict': ...}, file)"
         ) from None
+    except OSError:
+        raise
     except Exception as error:
         reason = (
             str(error).split('. ')[0] if isinstance(error, RuntimeError) else 'it ends too soon'

@@ -1,0 +1,39 @@
+# `make test` and `make demo` set up all they need in .venv; a second call starts at once.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$p && break; done)
+PY := .venv/bin/python
+
+.PHONY: help setup test test-slow demo lint format clean
+
+help:
+	@echo 'make demo       train S2SVR and BasicVSR on real clips, restore one, compare'
+	@echo 'make test       the tests, without those marked slow'
+	@echo 'make test-slow  the slow ones'
+	@echo 'make setup      .venv with the tested stack (the others call it)'
+	@echo 'make lint, make format, make clean'
+
+setup:
+	@test -n '$(PYTHON)' || { echo 'No Python 3.10 to 3.12 found: make PYTHON=/path/to/python3.11'; exit 1; }
+	@$(PYTHON) tools/setup_env.py
+
+test: setup
+	$(PY) -m pytest -m 'not slow'
+
+test-slow: setup
+	$(PY) -m pytest -m slow
+
+demo: setup
+	$(PY) tools/demo.py
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
