@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-from .frames import DataError
+from .references import DataError
 from .transforms import (
     AverageMotionBlur,
     BicubicDownsample,

@@ -7,16 +7,16 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .frames import (
+from .references import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     YUV_SUFFIXES,
     DataError,
-    count_yuv_frames,
     frame_reference,
-    index_video,
     suffix_of,
 )
+from .video import index_video
+from .yuv import count_yuv_frames
 
 SINGLE_CLIP = 'clip'
 
@@ -36,7 +36,7 @@ class Clip:
     names: tuple[str, ...] = ()
 
     def references(self) -> list[str]:
-        """One frame reference (see :mod:`.frames`) for each frame, in order."""
+        """One frame reference (see :mod:`.references`) for each frame, in order."""
         if self.names:
             return [os.path.join(self.path, name) for name in self.names]
         return [frame_reference(self.path, i) for i in range(self.num_frames)]

@@ -7,7 +7,8 @@ from fractions import Fraction
 import av
 
 DECODERS = {'libx265': 'hevc', 'libx264': 'h264'}
-SMALLEST_SIDE = 16
+# x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
+SMALLEST_SIDE = 64
 
 
 def encoder_params(
@@ -43,7 +44,7 @@ def recompress(
     """Encode frames and decode them again.
 
     Args:
-        frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 16 pixels at least.
+        frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 64 pixels at least.
         encoder (str): 'libx265' or 'libx264'.
         params (str): What :func:`encoder_params` returned.
 

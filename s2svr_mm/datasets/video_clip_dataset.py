@@ -10,7 +10,7 @@ from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from .clips import Clip, find_clips, locate_clip, open_clip
-from .frames import IMAGE_SUFFIXES, DataError, suffix_of
+from .references import IMAGE_SUFFIXES, DataError, suffix_of
 
 
 @DATASETS.register_module()
@@ -25,7 +25,7 @@ class VideoClipDataset(BaseDataset):
 
     Folders are listed and videos indexed once, when the dataset is built. A sample has mmagic's
     keys: ``key``, ``img_path`` and ``gt_path`` (frame references in order, see
-    :mod:`s2svr_mm.datasets.frames`), ``num_input_frames``, ``sequence_length``, ``interval``,
+    :mod:`s2svr_mm.datasets.references`), ``num_input_frames``, ``sequence_length``, ``interval``,
     ``reverse``; also ``scale`` and ``yuv_size`` if given. :class:`LoadClip` loads them.
 
     Args:

@@ -7,14 +7,9 @@ import numpy as np
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ..frames import (
-    YUV_SUFFIXES,
-    DataError,
-    read_frames,
-    read_yuv420,
-    split_reference,
-    suffix_of,
-)
+from ..frames import read_frames
+from ..references import YUV_SUFFIXES, DataError, split_reference, suffix_of
+from ..yuv import read_yuv420
 
 
 @TRANSFORMS.register_module()

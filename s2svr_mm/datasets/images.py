@@ -1,0 +1,56 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Reading image files."""
+
+import cv2
+import numpy as np
+
+from .references import DataError, suffix_of
+
+
+def read_image(path: str) -> np.ndarray:
+    """Read one image file as RGB.
+
+    Grey images get three equal channels; an alpha channel is dropped if it is opaque everywhere
+    and refused otherwise; 16-bit images become float32 in [0, 255]. A JPEG's orientation tag is
+    applied.
+
+    Args:
+        path (str): The image file.
+
+    Returns:
+        np.ndarray: (h, w, 3), uint8 or float32, RGB in [0, 255].
+
+    Raises:
+        DataError: The file is missing, truncated, damaged, transparent or not an image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f'Cannot read the frame {path}: {error.strerror}.') from error
+    # cv2 applies a JPEG's orientation only when asked for colour.
+    flag = cv2.IMREAD_COLOR if suffix_of(path) in ('.jpg', '.jpeg') else cv2.IMREAD_UNCHANGED
+    image = cv2.imdecode(data, flag) if data.size else None
+    if image is None:
+        raise DataError(
+            f'The frame {path} ({data.size} bytes) is truncated, damaged or not an image. '
+            'Copy or extract it again.'
+        )
+    if image.dtype == np.uint16:
+        image = (image / np.float32(257)).astype(np.float32)
+    elif image.dtype != np.uint8:
+        raise DataError(
+            f'The frame {path} holds {image.dtype} pixels; convert it to an 8-bit or 16-bit PNG.'
+        )
+    if image.ndim == 2:
+        image = image[:, :, None]
+    channels = image.shape[2]
+    if channels in (2, 4):
+        if image[:, :, -1].min() < 255:
+            raise DataError(
+                f'The frame {path} is partly transparent, so its colours are not defined. '
+                'Flatten it onto a background.'
+            )
+        image = image[:, :, :-1]
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[:, :, ::-1])
