@@ -166,7 +166,8 @@ def check_numbering(folder: str, names: list[str]) -> None:
         return
     numbers = [int(match[2]) for match in matches]
     steps = [b - a for a, b in pairwise(numbers)]
-    step, count = Counter(steps).most_common(1)[0] if steps else (1, 0)
+    counts = Counter(sorted(steps))
+    step, count = counts.most_common(1)[0] if steps else (1, 0)
     if 2 * count < len(steps):
         return
     for number, distance in zip(numbers, steps, strict=False):
