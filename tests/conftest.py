@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Shared fixtures: tiny clips with real motion, in memory and as folders of PNG frames."""
+"""Shared fixtures: tiny clips with real motion, and the tools run as processes of their own."""
 
 import os
 
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tool_process import ToolProcess, ToolResult
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -136,3 +137,22 @@ def clip_pairs(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture
+def start_tool(tmp_path: Path) -> Callable[..., ToolProcess]:
+    """A function that starts ``tools/<tool>.py`` in ``tmp_path`` and returns at once.
+
+    Called as ``start_tool('train', config, '--amp', env={'RANK': '0'})``.
+    """
+
+    def start(tool: str, *args: object, env: dict[str, str] | None = None) -> ToolProcess:
+        return ToolProcess(tool, [str(arg) for arg in args], env or {}, tmp_path)
+
+    return start
+
+
+@pytest.fixture
+def run_tool(start_tool: Callable[..., ToolProcess]) -> Callable[..., ToolResult]:
+    """As ``start_tool``, but waits for the end: status and output."""
+    return lambda *args, **kwargs: start_tool(*args, **kwargs).wait()

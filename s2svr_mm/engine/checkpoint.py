@@ -43,7 +43,7 @@ class AtomicBackend(LocalBackend):
                 that name is then untouched and nothing else remains.
         """
         path = Path(filepath)
-        part = path.with_name(path.name + _PART)
+        part = path.with_name(f'{path.name}.{os.getpid()}{_PART}')
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(part, 'wb') as file:
@@ -139,14 +139,14 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
     )
 
 
-def _shortened(lines: Sequence[str], limit: int = 6) -> str:
+def _shortened(lines: Sequence[str], limit: int = 4) -> str:
     rest = len(lines) - limit
     return ', '.join(lines[:limit]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def check_fit(
     model: nn.Module, checkpoint: Mapping[str, Any], source: str, partly: bool = False
-) -> None:
+) -> str | None:
     """Check that a checkpoint belongs to a model.
 
     Args:
@@ -154,6 +154,9 @@ def check_fit(
         checkpoint: What the file holds: a state dict, or a dict with ``state_dict``.
         source: The file's name, for the message.
         partly: Whether it is enough that some of the weights fit (for fine-tuning).
+
+    Returns:
+        None if all fits. Otherwise, and only with ``partly``, what does not.
 
     Raises:
         CheckpointError: With missing and unexpected keys and those of another shape. Counters
@@ -175,16 +178,18 @@ def check_fit(
         for key in wanted
         if key in given and given[key] != wanted[key]
     ]
+    if not (missing or unexpected or misshaped):
+        return None
     fitting = sum(given.get(key) == shape for key, shape in wanted.items())
-    if not (missing or unexpected or misshaped) or (partly and fitting > 0):
-        return
     problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
     listed = [f'  {len(keys)} {name}: {_shortened(keys)}' for name, keys in problems if keys]
+    misfit = '\n'.join([*listed, f'  {fitting} of {len(wanted)} fit'])
+    if partly and fitting > 0:
+        return misfit
     raise CheckpointError(
-        f'{source} does not fit {type(model).__name__} as the config builds it:\n'
-        + '\n'.join(listed)
-        + f'\n  {fitting} of {len(wanted)} fit. Use the config that the checkpoint was trained '
-        'with; for weights of the official release see tools/convert_weights.py'
+        f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
+        'config that the checkpoint was trained with; for weights of the official release see '
+        'tools/convert_weights.py'
     )
 
 
@@ -194,8 +199,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     A checkpoint and the file ``last_checkpoint`` appear complete or not at all, older checkpoints
     go only after the new one is on the disk, and a checkpoint that does not fit the model is
-    refused. In training without ``resume`` (fine-tuning) it is enough that some weights fit;
-    mmengine then lists the rest.
+    refused. In training without ``resume`` (fine-tuning) it is enough that some weights fit; the
+    log then lists the rest.
 
     Args:
         interval: Iterations between checkpoints. Default: -1, never.
@@ -223,7 +228,7 @@ class SafeCheckpointHook(CheckpointHook):
         """
         super().before_train(runner)
         if is_main_process():
-            for part in Path(self.out_dir).glob('*.pth' + _PART):
+            for part in Path(self.out_dir).glob(f'*.pth.*{_PART}'):
                 part.unlink(missing_ok=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -235,7 +240,9 @@ class SafeCheckpointHook(CheckpointHook):
         """
         training = isinstance(runner._train_loop, BaseLoop)
         source = str(runner._load_from or 'the checkpoint')
-        check_fit(runner.model, checkpoint, source, partly=training and not runner._resume)
+        partly = training and not runner._resume
+        if misfit := check_fit(runner.model, checkpoint, source, partly):
+            runner.logger.warning(f'{source} is taken in part, the rest starts anew:\n{misfit}')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         outdated = []

@@ -18,9 +18,9 @@ class NonFiniteError(RuntimeError):
 
 
 def _describe_samples(data_batch: Any) -> str:
-    samples = data_batch.get('data_samples', []) if isinstance(data_batch, Mapping) else []
+    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     names = []
-    for sample in samples:
+    for sample in samples if isinstance(samples, list) else []:
         paths = sample.get('img_path') or sample.get('gt_path')
         if isinstance(paths, (list, tuple)) and len(paths) > 1:
             paths = f'{paths[0]} to {paths[-1]}'

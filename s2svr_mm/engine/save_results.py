@@ -33,6 +33,16 @@ def _frame_stems(sample: DataSample, count: int) -> list[str]:
     return [f'{index:08d}' for index in range(count)]
 
 
+def _clip_key(runner: Runner, sample: DataSample, default: str) -> str:
+    """A sample's clip, from the data set if the pipeline did not keep it."""
+    if 'key' in sample:
+        return sample.key
+    dataset = runner.test_loop.dataloader.dataset
+    if 'sample_idx' in sample and hasattr(dataset, 'get_data_info'):
+        return dataset.get_data_info(sample.sample_idx).get('key', default)
+    return default
+
+
 @HOOKS.register_module()
 class SaveFramesHook(Hook):
     """Saves what a model restores in testing as ``out_dir/<clip>/<frame>.png``.
@@ -70,9 +80,9 @@ class SaveFramesHook(Hook):
         for sample in outputs or []:
             frames = sample.output.pred_img
             frames = frames[None] if frames.ndim == 3 else frames
-            folder = self.out_dir / sample.get('key', f'{batch_idx:08d}')
+            folder = self.out_dir / _clip_key(runner, sample, default=f'{batch_idx:08d}')
             if folder in self._written:
-                raise ValueError(f'two clips of the test set are called {sample.get("key")!r}')
+                raise ValueError(f'two clips of the test set would be saved to {folder}')
             self._written.add(folder)
             for stem, frame in zip(_frame_stems(sample, len(frames)), frames, strict=True):
                 self._write(folder / f'{stem}.png', frame)
