@@ -26,14 +26,15 @@ REQUIREMENTS_DEV = ROOT / 'requirements-dev.txt'
 
 # Prints why mmcv's CUDA ops cannot be compiled on a machine that has a GPU, or nothing.
 CUDA_OBSTACLE = """
-import re, subprocess, torch
+import os, re, subprocess, torch
 from torch.utils.cpp_extension import CUDA_HOME
-if torch.cuda.is_available():
+if torch.cuda.is_available() and torch.version.cuda:
     want = torch.version.cuda.split('.')[0]
-    if CUDA_HOME is None:
+    nvcc = os.path.join(CUDA_HOME or '', 'bin', 'nvcc')
+    if not os.path.exists(nvcc):
         print(f'there is no nvcc (CUDA {want} toolkit)')
     else:
-        text = subprocess.check_output([f'{CUDA_HOME}/bin/nvcc', '--version'], text=True)
+        text = subprocess.check_output([nvcc, '--version'], text=True)
         have = re.search(r'release (\\d+)', text)[1]
         if have != want:
             print(f'nvcc is of CUDA {have}, torch of CUDA {want}')
@@ -142,7 +143,9 @@ def ops_error() -> str:
 def build_environment() -> dict[str, str]:
     """Environment for mmcv's build: all cores, and CUDA ops only where they can be compiled."""
     environment = {'MAX_JOBS': str(os.cpu_count()), 'MMCV_WITH_OPS': '1', **os.environ}
-    obstacle = subprocess.check_output([PYTHON, '-c', CUDA_OBSTACLE], text=True).strip()
+    obstacle = subprocess.check_output(
+        [PYTHON, '-c', CUDA_OBSTACLE], stderr=subprocess.DEVNULL, text=True
+    ).strip()
     if obstacle and environment.get('FORCE_CUDA') != '1':
         say(f'mmcv gets ops for the CPU only: {obstacle}.')
         environment['CUDA_VISIBLE_DEVICES'] = ''  # mmcv's setup asks torch.cuda.is_available()
