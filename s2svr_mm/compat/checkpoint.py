@@ -77,12 +77,10 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
             'log; anything else could run code (none was run). If you trust where the file comes '
             "from, load it there and save its weights alone: torch.save({'state_dict': ...}, file)"
         ) from None
-    except OSError:
+    except PermissionError:
         raise
-    except Exception as error:
-        reason = (
-            str(error).split('. ')[0] if isinstance(error, RuntimeError) else 'it ends too soon'
-        )
+    except Exception as error:  # what a damaged file leads to depends on where it is damaged
+        reason = f'{type(error).__name__}: {error}'.split('. ')[0]
         raise CheckpointError(
             f'{path} cannot be read as a checkpoint ({reason}): if saving or copying it was '
             'interrupted, take an earlier one or copy it again'
