@@ -1,0 +1,73 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import pytest
+from mmagic.registry import MODELS, TRANSFORMS
+from torch.utils.data import DataLoader, Dataset
+
+from s2svr_mm.apis.errors import close_to, explain, one_clear_message
+from s2svr_mm.compat import CheckpointError
+
+
+class DataError(ValueError):
+    pass
+
+
+class Failing(Dataset):
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise self.error
+
+
+def raised_by_worker(error):
+    with pytest.raises(type(error)) as caught:
+        list(DataLoader(Failing(error), num_workers=1))
+    assert 'DataLoader worker' in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    'message', ['clip/3.png is cut short', 'two lines:\n  first: one\n  second: two']
+)
+@pytest.mark.parametrize('kind', [DataError, ValueError, FileNotFoundError])
+def test_message_of_a_worker_is_the_message_alone(kind, message):
+    assert explain(raised_by_worker(kind(message))) == message
+
+
+@pytest.mark.parametrize(
+    ('registry', 'name', 'meant'),
+    [(MODELS, 'S2SVRNett', 'S2SVRNet'), (TRANSFORMS, 'LoadClips', 'LoadClip')],
+)
+def test_unknown_type(registry, name, meant):
+    with pytest.raises(KeyError) as caught:
+        registry.build(dict(type=name))
+    text = explain(caught.value)
+    assert f"the type '{name}'" in text
+    assert f'no such {registry.name}. Did you mean {meant}' in text
+
+
+def test_own_faults_are_not_explained():
+    for error in (KeyError('weight'), TypeError('unsupported operand'), RuntimeError('shape')):
+        assert explain(error) is None
+        with pytest.raises(type(error)), one_clear_message():
+            raise error
+
+
+def test_one_clear_message(capsys):
+    with pytest.raises(SystemExit) as end, one_clear_message():
+        raise CheckpointError('file.pth is damaged')
+    assert end.value.code == 1
+    assert capsys.readouterr().err == '\nerror: file.pth is damaged\n(--debug shows where)\n'
+    with pytest.raises(CheckpointError), one_clear_message(debug=True):
+        raise CheckpointError('file.pth is damaged')
+    with pytest.raises(SystemExit) as end, one_clear_message():
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+
+
+def test_close_to():
+    assert close_to('modle', ['model', 'train_cfg']) == ' Did you mean model?'
+    assert close_to('xyz', ['model']) == ''
