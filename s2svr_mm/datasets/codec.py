@@ -7,8 +7,9 @@ from fractions import Fraction
 import av
 
 DECODERS = {'libx265': 'hevc', 'libx264': 'h264'}
-# x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
-SMALLEST_SIDE = 64
+# Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote
+# (64x64: another result each time) or writes past its end (32x48: a crash).
+SMALLEST_SIDE = 72
 
 
 def encoder_params(
@@ -34,7 +35,7 @@ def encoder_params(
     rate = f'crf={crf}' if qp is None else f'qp={qp}:ipratio=1:pbratio=1'
     common = f'{rate}:bframes={bframes}:scenecut=0'
     if encoder == 'libx265':
-        return f'{common}:keyint=-1:frame-threads=1:pools=none:log-level=none'
+        return f'{common}:keyint=-1:frame-threads=1:pools=1:log-level=none'
     return f'{common}:keyint=infinite:threads=1'
 
 
@@ -44,7 +45,7 @@ def recompress(
     """Encode frames and decode them again.
 
     Args:
-        frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 64 pixels at least.
+        frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 72 pixels at least.
         encoder (str): 'libx265' or 'libx264'.
         params (str): What :func:`encoder_params` returned.
 

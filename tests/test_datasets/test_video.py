@@ -25,7 +25,7 @@ from s2svr_mm.datasets.video import index_video, read_video
 def test_any_frame_is_the_one_of_a_full_decode(
     tmp_path, save_video, decode_video_file, make_clip, name, codec, options
 ):
-    path = save_video(tmp_path / name, make_clip(20, 64, 96), codec, options)
+    path = save_video(tmp_path / name, make_clip(20, 72, 96), codec, options)
     expected = decode_video_file(path)
     assert index_video(str(path)).num_frames == len(expected) == 20
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ class CompressVideo(ClipDegradation):
 
     The defaults follow MFQEv2's protocol (HEVC, low-delay P, constant QP) as nearly as x265 can:
     one intra frame, then P frames of the same QP. Frames go through 8-bit 4:2:0 (BT.601, limited
-    range). Where a frame's side is odd or below 64 pixels, its last row or column is repeated for
+    range). Where a frame's side is odd or below 72 pixels, its last row or column is repeated for
     the encoder and cut off again. :func:`s2svr_mm.datasets.codec.encoder_params` gives the exact
     settings, for an ffmpeg command line too.
 
