@@ -110,6 +110,7 @@ def install() -> None:
         pip_install('--force-reinstall', '--no-deps', *mmcv)
     if error := ops_error():
         sys.exit(f'{error}\nmmcv was built, but its ops do not load.')
+    shutil.rmtree(VENV / 'wheels', ignore_errors=True)
     say('4/4 s2svr_mm itself')
     pip_install('--no-deps', '--no-build-isolation', '-e', ROOT)
     run(PYTHON, '-m', 's2svr_mm.compat', cwd=ROOT)

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -143,6 +144,11 @@ def report() -> int:
         return 1
     print(_describe_device())
     print('All that s2svr_mm needs is there, and imports.')
+    if not (Path(__file__).resolve().parents[1] / '.mim').is_dir():
+        print(
+            'mim does not find a checkout or an editable install: run tools/train.py and '
+            'tools/test.py of the checkout, or install with: pip install .'
+        )
     return 0
 
 

@@ -1,0 +1,127 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import runpy
+import shutil
+import subprocess
+import sys
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import s2svr_mm
+from s2svr_mm.compat.stack import PACKAGES
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(CHECKOUT.glob('configs/*.py'))
+
+
+def files_below(folder: Path) -> set[str]:
+    """Paths of all files in a folder and below, relative to it, without caches."""
+    paths = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
+    return {path.as_posix() for path in paths if '__pycache__' not in path.parts}
+
+
+class TestVersions:
+    def test_pins_are_the_tested_versions(self):
+        lines = (CHECKOUT / 'requirements.txt').read_text().splitlines()
+        pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
+        pinned = {pin.name: pin for pin in pins if pin.marker is None or pin.marker.evaluate()}
+        for package in PACKAGES:
+            assert str(pinned[package.name].specifier) == f'=={package.tested}'
+
+    def test_declared_bounds_are_the_checked_ones(self):
+        project = tomllib.loads((CHECKOUT / 'pyproject.toml').read_text())['project']
+        extras = project['optional-dependencies']['flow']
+        declared = {r.name: r for r in map(Requirement, project['dependencies'] + extras)}
+        assert set(declared) == {package.name for package in PACKAGES}
+        for package in PACKAGES:
+            bounds = {f'>={package.at_least}'} | ({f'<{package.below}'} if package.below else set())
+            assert set(map(str, declared[package.name].specifier)) == bounds
+
+    def test_tested_versions_are_within_the_bounds(self):
+        project = tomllib.loads((CHECKOUT / 'pyproject.toml').read_text())['project']
+        declared = {r.name: r for r in map(Requirement, project['dependencies'])}
+        for package in PACKAGES:
+            if not package.optional:
+                assert declared[package.name].specifier.contains(package.tested)
+
+
+class TestModelIndex:
+    def test_lists_each_config(self):
+        models = []
+        for file in yaml.safe_load((CHECKOUT / 'model-index.yml').read_text())['Import']:
+            index = yaml.safe_load((CHECKOUT / file).read_text())
+            collections = {collection['Name'] for collection in index['Collections']}
+            assert {model['In Collection'] for model in index['Models']} <= collections
+            models += index['Models']
+        listed = [model['Config'] for model in models]
+        assert sorted(listed) == [path.relative_to(CHECKOUT).as_posix() for path in CONFIGS]
+        assert [model['Name'] for model in models] == [Path(config).stem for config in listed]
+
+    def test_names_are_unique(self):
+        """Mim searches the package, configs and tools in it, for a config by its name alone."""
+        names = [
+            path.name
+            for folder in ('configs', 'tools', 's2svr_mm')
+            for path in (CHECKOUT / folder).rglob('*.py')
+        ]
+        assert [path.name for path in CONFIGS if names.count(path.name) != 1] == []
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """A wheel of a copy of the checkout, which also has some weights to ship."""
+    source, work = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('work')
+    for folder in ('configs', 's2svr_mm', 'tests', 'tools'):
+        ignore = shutil.ignore_patterns('__pycache__')
+        shutil.copytree(CHECKOUT / folder, source / folder, ignore=ignore)
+    for file in CHECKOUT.iterdir():
+        if file.is_file():
+            shutil.copy(file, source)
+    (source / 's2svr_mm' / 'weights').mkdir(exist_ok=True)
+    (source / 's2svr_mm' / 'weights' / 'probe.pth').write_bytes(b'weights')
+    build_wheel = runpy.run_path(str(CHECKOUT / 'tools' / 'check_mim.py'))['build_wheel']
+    return zipfile.ZipFile(build_wheel(source, work))
+
+
+class TestWheel:
+    def test_carries_all_of_the_package(self, wheel):
+        wanted = {f's2svr_mm/{file}' for file in files_below(CHECKOUT / 's2svr_mm')}
+        assert wanted <= set(wheel.namelist())
+        assert wheel.read('s2svr_mm/weights/probe.pth') == b'weights'
+
+    def test_carries_what_mim_looks_for(self, wheel):
+        prefix = 's2svr_mm/.mim/'
+        carried = {name.removeprefix(prefix) for name in wheel.namelist() if prefix in name}
+        wanted = {f'configs/{file}' for file in files_below(CHECKOUT / 'configs')}
+        wanted |= {f'tools/{file}' for file in files_below(CHECKOUT / 'tools')}
+        wanted -= {'tools/setup_env.py', 'tools/check_mim.py'}
+        assert carried == wanted | {'model-index.yml'}
+        assert {'tools/train.py', 'tools/test.py'} <= carried
+
+    def test_carries_nothing_else(self, wheel):
+        tops = {name.split('/')[0] for name in wheel.namelist()}
+        assert tops == {'s2svr_mm', f's2svr_mm-{s2svr_mm.__version__}.dist-info'}
+
+    def test_metadata(self, wheel):
+        (name,) = (name for name in wheel.namelist() if name.endswith('dist-info/METADATA'))
+        metadata = message_from_string(wheel.read(name).decode())
+        assert metadata['Version'] == s2svr_mm.__version__
+        assert metadata['License-Expression'] == 'Apache-2.0'
+        assert 'mmcv<2.2,>=2.0' in metadata.get_all('Requires-Dist')
+
+
+@pytest.mark.slow
+def test_mim_trains_and_tests_the_installed_package(tmp_path):
+    script = CHECKOUT / 'tools' / 'check_mim.py'
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"PSNR"' in done.stdout
