@@ -150,6 +150,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self.dataloader_iterator = itertools.chain(
                 itertools.repeat(None, self._iter), iter(self.dataloader)
             )
+        if self._iter >= self._max_iters:
+            self.runner.logger.info(
+                f'{self._iter} of {self._max_iters} iterations are done already: nothing to train'
+            )
         return super().run()
 
     def run_iter(self, data_batch: dict) -> None:

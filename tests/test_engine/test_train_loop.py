@@ -69,6 +69,17 @@ def test_without_a_seed_the_checkpoint_keeps_the_one_drawn(make_runner):
     assert_equal_states(state, expected)
 
 
+def test_finished_run_is_left_alone(make_runner, tmp_path):
+    _, expected = train(make_runner('run'))
+    runner = make_runner('run', resume=True)
+    state = runner.train().state_dict()
+    assert_equal_states(state, expected)
+    assert any(
+        '8 of 8 iterations are done already' in log.read_text()
+        for log in (tmp_path / 'run').rglob('*.log')
+    )
+
+
 def test_sampler_starts_anywhere_on_each_rank(monkeypatch):
     def draw(rank, world_size, start=0, count=12):
         monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (rank, world_size))
