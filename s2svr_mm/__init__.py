@@ -10,7 +10,7 @@ __version__ = '0.1.0'
 warnings.filterwarnings('ignore', category=FutureWarning, module=r'(diffusers|transformers)\.')
 
 # `python -m s2svr_mm.compat` reports on a stack that may be too broken for all of this.
-if not (sys.argv[:1] == ['-m'] and 's2svr_mm.compat' in sys.orig_argv):
+if not (sys.argv[:1] == ['-m'] and any(a.endswith('s2svr_mm.compat') for a in sys.orig_argv)):
     from .compat import check_stack, register_checkpoint_loader
 
     check_stack()
