@@ -10,14 +10,10 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from .conv_gru import ConvGRU, ResConvGRU, residual_blocks, run
+from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run
 from .flow.estimators import neighbour_flows
 from .local_attention import LocalAttention
 from .warping import FlowSampler
-
-
-def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
 
 
 def _lrelu(x: Tensor) -> Tensor:
@@ -83,8 +79,10 @@ class OutputHead(BaseModule):
             (channels, channels, 3) if scale == 1 else (channels * 4, channels * 2, 3 * scale**2)
         )
         self.convs = nn.ModuleList(
-            _conv(i, o) for i, o in zip((channels, *widths[:-1]), widths, strict=True)
+            conv_for_lrelu(i, o) for i, o in zip((channels, *widths[:-1]), widths, strict=True)
         )
+        # The residual starts near zero: training begins at the enlarged input.
+        self.convs[-1].weight.data.mul_(0.01)
         self.steps = {1: 0, 2: 1, 4: 2}[scale]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,10 +116,10 @@ class FeedbackHead(BaseModule):
         kernels = [5 if stride == 2 else 3 for stride in shrinking]
         self.convs = nn.ModuleList(
             (
-                _conv(3, channels // 2),
-                _conv(channels // 2, channels, kernels[0], shrinking[0]),
-                _conv(channels, channels * 2, kernels[1], shrinking[1]),
-                _conv(channels * 2, channels),
+                conv_for_lrelu(3, channels // 2),
+                conv_for_lrelu(channels // 2, channels, kernels[0], shrinking[0]),
+                conv_for_lrelu(channels, channels * 2, kernels[1], shrinking[1]),
+                conv_for_lrelu(channels * 2, channels),
             )
         )
 
@@ -166,7 +164,7 @@ class Decoder(BaseModule):
             residual_blocks(mid_channels, num_blocks) for _ in range(num_layers)
         )
         self.fusions = nn.ModuleList(
-            _conv(2 * mid_channels, mid_channels) for _ in range(num_layers - 1)
+            conv_for_lrelu(2 * mid_channels, mid_channels) for _ in range(num_layers - 1)
         )
         # Only the layers above the first look at the context.
         self.attention = LocalAttention(mid_channels) if num_layers > 1 else None
