@@ -1,4 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+from .flow_files import flow_to_rgb, read_flow
+from .flow_pairs import FlowPairDataset
 from .references import DataError
 from .transforms import (
     AverageMotionBlur,
@@ -6,7 +8,9 @@ from .transforms import (
     CompressVideo,
     GaussianDownsample,
     LoadClip,
+    LoadFlow,
     LoadYUVFrames,
+    PairMotionBlur,
 )
 from .video_clip_dataset import VideoClipDataset
 
@@ -15,8 +19,13 @@ __all__ = [
     'BicubicDownsample',
     'CompressVideo',
     'DataError',
+    'FlowPairDataset',
     'GaussianDownsample',
     'LoadClip',
+    'LoadFlow',
     'LoadYUVFrames',
+    'PairMotionBlur',
     'VideoClipDataset',
+    'flow_to_rgb',
+    'read_flow',
 ]

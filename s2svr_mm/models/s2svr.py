@@ -7,8 +7,9 @@ from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.dist import is_distributed
-from mmengine.logging import MessageHub
 from torch import Tensor
+
+from .iteration import IterationCounter
 
 
 @MODELS.register_module()
@@ -21,6 +22,8 @@ class S2SVR(BaseEditModel):
     Args:
         generator (dict): Config of the network.
         pixel_loss (dict): Config of the loss between restored frames and ground truth.
+        flow_head (dict, optional): Config of :class:`FlowDistillHead`, which trains the flow
+            estimator beside the restoration loss once it is not frozen. Defaults to None.
         ensemble (dict, optional): ``dict(type='SpatialTemporalEnsemble',
             is_temporal_ensemble=...)`` to average the predictions for flipped, transposed and
             reversed clips. Defaults to None.
@@ -40,6 +43,7 @@ class S2SVR(BaseEditModel):
         self,
         generator: dict,
         pixel_loss: dict,
+        flow_head: dict | None = None,
         ensemble: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
@@ -58,7 +62,11 @@ class S2SVR(BaseEditModel):
         if unknown:
             raise ValueError(f'train_cfg knows fix_iter, but got {sorted(unknown)}.')
         self.fix_iter = (train_cfg or {}).get('fix_iter', 0)
-        self._num_losses = 0
+        self._iteration = IterationCounter()
+        self.flow_head = None
+        if flow_head is not None:
+            self.flow_head = MODELS.build(flow_head)
+            self.flow_head.follow(self.generator.flow_estimator)
         self.ensemble = None
         if ensemble is not None:
             if ensemble.get('type') != 'SpatialTemporalEnsemble':
@@ -78,9 +86,10 @@ class S2SVR(BaseEditModel):
                 only the centre frame has a ground truth.
 
         Returns:
-            dict[str, Tensor]: ``loss_pixel``.
+            dict[str, Tensor]: ``loss_pixel``, and the losses of ``flow_head``.
         """
-        frozen = self._iteration() < self.fix_iter
+        iteration = self._iteration()
+        frozen = iteration < self.fix_iter
         estimator = self.generator.flow_estimator
         estimator.train(not frozen)
         with torch.set_grad_enabled(not frozen):
@@ -95,7 +104,10 @@ class S2SVR(BaseEditModel):
             # not it looks for unused parameters, and changes nothing (give `flow_estimator` a
             # `decay_mult` of 0 where there is weight decay).
             loss = loss + 0 * sum(p.sum() for p in estimator.parameters())
-        return dict(loss_pixel=loss)
+        losses = dict(loss_pixel=loss)
+        if self.flow_head is not None and not frozen and self.flow_head.active(iteration):
+            losses |= self.flow_head(estimator, flows, gt)
+        return losses
 
     def forward_inference(
         self, inputs: Tensor, data_samples: DataSample | None = None
@@ -138,16 +150,6 @@ class S2SVR(BaseEditModel):
         if data_samples is None:
             data_samples = DataSample.stack([DataSample() for _ in range(len(inputs))])
         return super().convert_to_datasample(predictions, data_samples, inputs)
-
-    def _iteration(self) -> int:
-        """Iterations done: the runner's count while one is training, else that of our calls.
-
-        Not a buffer: fine-tuning from a checkpoint starts anew, and resuming goes on.
-        """
-        done = self._num_losses
-        self._num_losses += 1
-        hub = MessageHub.get_current_instance()
-        return hub.get_info('iter') if hub.get_info('loop_stage') == 'train' else done
 
 
 def centre_frame(restored: Tensor, inputs: Tensor) -> Tensor:

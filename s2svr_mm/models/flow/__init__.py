@@ -1,8 +1,29 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Optical flow: the network, and any other network behind the same call."""
+"""Optical flow: the network, others behind the same call, and training without labels."""
 
+from .adaptors import DISFlow, MMFlowEstimator, SPyNet, ZeroFlow
 from .cost_volume import cost_volume
-from .estimators import neighbour_flows, resize_flow
+from .distillation import FlowDistillHead
+from .estimators import neighbour_flows
+from .known_warps import KnownWarps
+from .occlusion import inside_frame, visible_mask
 from .pwclite import PWCLite
+from .resizing import rescale_flow, resize_flow
+from .unsupervised import UnsupervisedFlow
 
-__all__ = ['PWCLite', 'cost_volume', 'neighbour_flows', 'resize_flow']
+__all__ = [
+    'DISFlow',
+    'FlowDistillHead',
+    'KnownWarps',
+    'MMFlowEstimator',
+    'PWCLite',
+    'SPyNet',
+    'UnsupervisedFlow',
+    'ZeroFlow',
+    'cost_volume',
+    'inside_frame',
+    'neighbour_flows',
+    'rescale_flow',
+    'resize_flow',
+    'visible_mask',
+]

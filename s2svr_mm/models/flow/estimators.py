@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..chunking import in_chunks
+from .resizing import resize_flow
 
 
 def neighbour_flows(
@@ -44,21 +45,6 @@ def neighbour_flows(
     if input_size is not None:
         flows = tuple([resize_flow(flow, size) for flow in direction] for direction in flows)
     return flows
-
-
-def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resizes a flow and scales its values with the size.
-
-    Args:
-        flow (Tensor): (n, 2, h, w), pixels, x first.
-        size (tuple[int, int]): New height and width.
-
-    Returns:
-        Tensor: (n, 2, *size), in pixels of the new size.
-    """
-    h, w = flow.shape[-2:]
-    factors = flow.new_tensor((size[1] / w, size[0] / h)).view(1, 2, 1, 1)
-    return _resize(flow, size) * factors
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:

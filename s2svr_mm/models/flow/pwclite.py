@@ -13,6 +13,7 @@ from torch import Tensor
 from ..chunking import in_chunks
 from ..warping import PADDING_MODES, warp
 from .cost_volume import cost_volume
+from .weights import StrictInit
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1):
@@ -126,7 +127,7 @@ class ContextNetwork(BaseModule):
 
 
 @MODELS.register_module()
-class PWCLite(BaseModule):
+class PWCLite(StrictInit):
     """PWC-Lite, 2.24 M parameters.
 
     Paper: Learning by Analogy: Reliable Supervision from Transformations for Unsupervised
@@ -138,8 +139,14 @@ class PWCLite(BaseModule):
             ARFlow was trained) or ``'zeros'`` (as the official S2SVR runs it). Defaults to
             ``'border'``.
         radius (int): Radius of the cost volume. Defaults to 4.
-        init_cfg (dict, optional): Initialization config, e.g. ``dict(type='Pretrained',
-            checkpoint=...)``. Defaults to Kaiming's.
+        normalize_features (bool): Whether the features of each frame and level get zero mean and
+            unit variance. Training without labels from scratch needs it (What Matters in
+            Unsupervised Optical Flow, ECCV 2020); the official weights are made without. Defaults
+            to False.
+        init_cfg (dict, optional): Initialization config. ``dict(type='Pretrained',
+            checkpoint=..., prefix=...)`` loads weights, all of them or none: see
+
+            :func:`~s2svr_mm.models.flow.weights.load_weights`. Defaults to Kaiming's.
 
     Raises:
         ValueError: If ``padding_mode`` is unknown.
@@ -151,6 +158,7 @@ class PWCLite(BaseModule):
         self,
         padding_mode: str = 'border',
         radius: int = 4,
+        normalize_features: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         init_cfg = init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1)
@@ -159,6 +167,7 @@ class PWCLite(BaseModule):
             raise ValueError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
         self.padding_mode = padding_mode
         self.radius = radius
+        self.normalize_features = normalize_features
         channels = (16, 32, 64, 96, 128, 192)
         self.pyramid = FeaturePyramid(channels)
         self.reduce = nn.ModuleList(_conv(c, 32, kernel=1) for c in channels[:0:-1])
@@ -180,15 +189,38 @@ class PWCLite(BaseModule):
         Raises:
             ValueError: If the shapes differ or are not (n, 3, h, w).
         """
-        if ref.shape != supp.shape or ref.ndim != 4 or ref.shape[1] != 3:
-            raise ValueError(
-                'Flow needs two batches of frames of one shape (n, 3, h, w), but got '
-                f'{tuple(ref.shape)} and {tuple(supp.shape)}.'
-            )
+        check_pair(ref, supp)
         h, w = ref.shape[-2:]
-        levels = [level.chunk(2) for level in self.pyramid(self._pad(torch.cat((ref, supp))))]
+        levels = [level.chunk(2) for level in self._features(torch.cat((ref, supp)))]
         flows = self._decode(*zip(*levels, strict=True))
         return _upsample(flows[-1], 4)[..., :h, :w]
+
+    def flow_pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Estimates the flow of pairs in both directions, with that of every level.
+
+        Args:
+            first (Tensor): (n, 3, h, w), RGB in [0, 1], of any size.
+            second (Tensor): Of the same shape.
+
+        Returns:
+            tuple[list[Tensor], list[Tensor]]: The flows that live on ``first`` and those that
+            live on ``second``, five of each, finest first: at the frames' size (what
+            :meth:`forward` returns), a half, a quarter, an eighth and a sixteenth of it, rounded
+            up, in pixels of that size.
+
+        Raises:
+            ValueError: If the shapes differ or are not (n, 3, h, w).
+        """
+        check_pair(first, second)
+        h, w = first.shape[-2:]
+        both = self._features(torch.cat((first, second)))
+        flows = self._decode(both, [torch.cat(level.chunk(2)[::-1]) for level in both])
+        pyramid = []
+        for i, flow in enumerate(reversed(flows)):
+            flow = _upsample(flow, 4)
+            pyramid.append(flow[..., : -(-h // 2**i), : -(-w // 2**i)].chunk(2))
+        forwards, backwards = zip(*pyramid, strict=True)
+        return list(forwards), list(backwards)
 
     def neighbour_flows(self, frames: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Estimates the flows between neighbours, the features of each frame computed once.
@@ -202,7 +234,7 @@ class PWCLite(BaseModule):
             tensors each, (n, 2, h, w).
         """
         n, _, h, w = frames[0].shape
-        features = list(in_chunks(self.pyramid, [self._pad(frame) for frame in frames]))
+        features = list(in_chunks(self._features, frames))
         ref, supp = features[1:] + features[:-1], features[:-1] + features[1:]
         num_levels = len(self.reduce)
 
@@ -214,10 +246,14 @@ class PWCLite(BaseModule):
         flows = list(in_chunks(decode, *levels, pixels=n * h * w))
         return flows[: len(frames) - 1], flows[len(frames) - 1 :]
 
-    def _pad(self, frame: Tensor) -> Tensor:
+    def _features(self, frame: Tensor) -> list[Tensor]:
         h, w = frame.shape[-2:]
         frame = frame.contiguous(memory_format=torch.channels_last)
-        return F.pad(frame, (0, -w % self.stride, 0, -h % self.stride), mode='replicate')
+        padded = F.pad(frame, (0, -w % self.stride, 0, -h % self.stride), mode='replicate')
+        levels = self.pyramid(padded)
+        if self.normalize_features:
+            levels = [F.group_norm(level, 1) for level in levels]
+        return levels
 
     def _decode(self, ref: Sequence[Tensor], supp: Sequence[Tensor]) -> list[Tensor]:
         """Estimates flow from two pyramids.
@@ -244,6 +280,23 @@ class PWCLite(BaseModule):
             flow = flow + self.context(torch.cat((features, flow.to(features.dtype)), 1))
             flows.append(flow)
         return flows
+
+
+def check_pair(ref: Tensor, supp: Tensor) -> None:
+    """Refuses what is no pair of frames.
+
+    Args:
+        ref (Tensor): Reference frames.
+        supp (Tensor): Supporting frames.
+
+    Raises:
+        ValueError: If the shapes differ or are not (n, 3, h, w).
+    """
+    if ref.shape != supp.shape or ref.ndim != 4 or ref.shape[1] != 3:
+        raise ValueError(
+            'Flow needs two batches of frames of one shape (n, 3, h, w), but got '
+            f'{tuple(ref.shape)} and {tuple(supp.shape)}.'
+        )
 
 
 def _upsample(flow: Tensor, factor: int) -> Tensor:

@@ -1,0 +1,97 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Transforms for pairs of frames with true flow."""
+
+import cv2
+import numpy as np
+from mmagic.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from ..flow_files import read_flow
+from ..references import DataError
+from .degradation import ClipDegradation, to_uint8
+
+
+@TRANSFORMS.register_module()
+class LoadFlow(BaseTransform):
+    """Load the true flow of a pair whose frames are loaded.
+
+    Required keys: ``flow_path``, ``img`` (two frames). Added keys: ``gt_flow``, (h, w, 2),
+    float32, pixels, x first; ``gt_valid``, (h, w, 1), float32, 1 where it is known.
+
+    Raises:
+        DataError: The file is damaged, or of another size than the frames.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load the flow of a sample.
+
+        Args:
+            results (dict): A sample of :class:`FlowPairDataset` after :class:`LoadClip`.
+
+        Returns:
+            dict: The sample with its flow.
+        """
+        flow, valid = read_flow(results['flow_path'])
+        if flow.shape[:2] != results['img'][0].shape[:2]:
+            h, w = results['img'][0].shape[:2]
+            raise DataError(
+                f'{results["flow_path"]} is {flow.shape[1]}x{flow.shape[0]}, but its frame '
+                f'{results["img_path"][0]} is {w}x{h}.'
+            )
+        results['gt_flow'] = flow
+        results['gt_valid'] = valid[..., None].astype(np.float32)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class PairMotionBlur(ClipDegradation):
+    """Blur two frames along the motion between them, for lack of more frames to average.
+
+    Each frame is averaged in linear light over an exposure around its instant, its pixels moving
+    evenly along the optical flow between the two (OpenCV's DIS). An exposure as long as the time
+    between frames is what GoPro's data have on average.
+
+    Args:
+        exposure (float): Over the time between the frames. Default: 1.0.
+        gamma (float): Exponent from values to linear light. Default: 2.2.
+        samples (int): Instants that are averaged. Default: 17.
+    """
+
+    def __init__(self, exposure: float = 1.0, gamma: float = 2.2, samples: int = 17) -> None:
+        if exposure < 0 or samples < 1:
+            raise ValueError(f'Got exposure={exposure} (from 0) and samples={samples} (from 1).')
+        self.exposure = exposure
+        self.gamma = gamma
+        self.samples = samples
+
+    def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
+        """Blur a pair; see the base class."""
+        if len(frames) != 2:
+            raise ValueError(f'PairMotionBlur blurs pairs, but got {len(frames)} frames.')
+        grey = [cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
+        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        ahead = estimator.calc(grey[0], grey[1], None)
+        back = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
+            grey[1], grey[0], None
+        )
+        motions = (ahead, -back)
+        return [self._expose(f, motion) for f, motion in zip(frames, motions, strict=True)]
+
+    def _expose(self, frame: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        h, w = frame.shape[:2]
+        grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
+        light = (frame.astype(np.float32) / 255) ** self.gamma
+        instants = (np.arange(self.samples) + 0.5) / self.samples - 0.5
+        exposed = np.zeros_like(light)
+        for instant in instants * self.exposure:
+            place = grid - np.float32(instant) * motion
+            exposed += cv2.remap(
+                light, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+        return to_uint8(255 * (exposed / self.samples) ** (1 / self.gamma))
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(exposure={self.exposure}, gamma={self.gamma})'

@@ -1,0 +1,189 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Flow estimators of others behind the call of ours: ``forward(ref, supp) -> flow``."""
+
+from pathlib import Path
+
+import cv2
+import mmagic.models.editors.basicvsr.basicvsr_net as basicvsr_net
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from s2svr_mm.compat import import_mmflow
+
+from .cost_volume import cost_volume
+from .pwclite import check_pair
+from .weights import StrictInit, load_weights
+
+
+@MODELS.register_module()
+class SPyNet(StrictInit, basicvsr_net.SPyNet):
+    """mmagic's SPyNet (CVPR 2017), the flow network of BasicVSR.
+
+    Args:
+        init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=..., prefix=...)``; the
+            prefix is ``'generator.spynet'`` in a checkpoint of mmagic's BasicVSR. Defaults to
+            None.
+    """
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        basicvsr_net.SPyNet.__init__(self, pretrained=None)
+        self.init_cfg = init_cfg
+        # Constants: the files that there are with and without them all fit.
+        for name in ('mean', 'std'):
+            self.register_buffer(name, self._buffers.pop(name), persistent=False)
+
+    def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Estimates flow; see :meth:`PWCLite.forward`."""
+        check_pair(ref, supp)
+        return super().forward(ref, supp)
+
+
+@MODELS.register_module()
+class MMFlowEstimator(StrictInit):
+    """A network of mmflow: PWC-Net, LiteFlowNet, RAFT, ... from its own config.
+
+    Frames become what mmflow loads (BGR, [0, 255], normalised by the config's preprocessor) and
+    are padded at the right and the bottom to what the network's pyramid needs. mmflow's
+    correlation has no CPU form; here it has.
+
+    Args:
+        flow_cfg (str | dict): Config of mmflow: a file, the name of one that mmflow ships
+            (``'raft/raft_8xb2_100k_mixed-368x768.py'``), or its ``model`` dict.
+        checkpoint (str, optional): Weights of the whole network. Defaults to None (untrained).
+
+    Raises:
+        ImportError: If mmflow is not installed.
+        FileNotFoundError: If there is no such config; lists those of the same folder.
+        CheckpointError: If the weights do not fit the network.
+    """
+
+    # 1/64 is the coarsest level of its networks; RAFT's four levels start at 1/8 of the size and
+    # need two pixels at the last.
+    _STRIDE = 64
+    _SMALLEST = 128
+
+    def __init__(self, flow_cfg: str | dict, checkpoint: str | None = None) -> None:
+        super().__init__()
+        import_mmflow()
+        import mmflow.models
+        from mmflow.models.builder import OPERATORS
+        from mmflow.registry import MODELS as MMFLOW_MODELS
+
+        OPERATORS.register_module(name='Correlation', module=_correlation(), force=True)
+        if isinstance(flow_cfg, str):
+            flow_cfg = Config.fromfile(_config_file(flow_cfg)).model
+        with DefaultScope.overwrite_default_scope('mmflow'):
+            self.network = MMFLOW_MODELS.build(flow_cfg)
+            self.network.init_weights()
+        if checkpoint is not None:
+            load_weights(self.network, checkpoint)
+
+    def init_weights(self) -> None:
+        """Does nothing: the network got its weights when it was built."""
+        self.is_init = True
+
+    def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Estimates flow; see :meth:`PWCLite.forward`."""
+        check_pair(ref, supp)
+        from mmflow.structures import FlowDataSample
+
+        n, _, h, w = ref.shape
+        rows, columns = (max(self._SMALLEST, s + -s % self._STRIDE) for s in (h, w))
+        pairs = torch.stack((ref, supp), 1).flip(2) * 255
+        pairs = F.pad(pairs.flatten(0, 1), (0, columns - w, 0, rows - h), mode='replicate')
+        data = dict(inputs=pairs.unflatten(0, (n, 2)))
+        metainfo = dict(ori_shape=(rows, columns), img_shape=(rows, columns))
+        samples = [FlowDataSample(metainfo=metainfo) for _ in range(n)]
+        with DefaultScope.overwrite_default_scope('mmflow'):
+            inputs = self.network.data_preprocessor(data)['inputs']
+            results = self.network.predict(inputs, samples)
+        return torch.stack([result.pred_flow_fw.data for result in results])[..., :h, :w]
+
+
+def _config_file(name: str) -> Path:
+    import mmflow
+
+    shipped = Path(mmflow.__file__).parent / '.mim' / 'configs'
+    name = name.removeprefix('mmflow::')
+    for path in (Path(name), shipped / name):
+        if path.is_file():
+            return path
+    folder = shipped / Path(name).parent
+    known = sorted(str(path.relative_to(shipped)) for path in folder.glob('*.py'))
+    known = known or sorted(path.name + '/' for path in shipped.iterdir() if path.is_dir())
+    raise FileNotFoundError(f"there is no config {name}; mmflow's own: {', '.join(known)}")
+
+
+def _correlation() -> type[nn.Module]:
+    """mmcv's correlation operator, on CPUs too."""
+    from mmcv.ops import Correlation
+
+    class PortableCorrelation(Correlation):
+        def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+            if input1.is_cuda:
+                return super().forward(input1, input2)
+            if (self.kernel_size, self.padding) != (1, 0):
+                raise NotImplementedError(
+                    f'{self} has no CPU form here: only kernel_size=1 and padding=0 have.'
+                )
+            reach = self.max_displacement * self.dilation_patch
+            volume = cost_volume(input1, input2, reach) * input1.shape[1]
+            volume = volume.unflatten(1, (2 * reach + 1, 2 * reach + 1))
+            patch, place = slice(None, None, self.dilation_patch), slice(None, None, self.stride)
+            return volume[:, patch, patch, place, place].contiguous()
+
+    return PortableCorrelation
+
+
+@MODELS.register_module()
+class ZeroFlow(nn.Module):
+    """Says that nothing moves; its error is the motion itself."""
+
+    def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Gives zero flow; see :meth:`PWCLite.forward`."""
+        check_pair(ref, supp)
+        return torch.zeros_like(ref[:, :2])
+
+
+@MODELS.register_module()
+class DISFlow(nn.Module):
+    """OpenCV's DIS optical flow (Fast Optical Flow using Dense Inverse Search, ECCV 2016).
+
+    It runs on the CPU, has no weights and gives no gradient.
+
+    Args:
+        preset (str): 'ultrafast', 'fast' or 'medium'. Defaults to 'medium'.
+    """
+
+    # DIS searches 8x8 patches and fails on frames smaller than two of them.
+    _SMALLEST = 16
+
+    def __init__(self, preset: str = 'medium') -> None:
+        super().__init__()
+        name = f'DISOPTICAL_FLOW_PRESET_{preset.upper()}'
+        if not hasattr(cv2, name):
+            raise ValueError(f"preset is 'ultrafast', 'fast' or 'medium', but got {preset!r}.")
+        self.preset = getattr(cv2, name)
+
+    @torch.no_grad()
+    def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Estimates flow; see :meth:`PWCLite.forward`."""
+        check_pair(ref, supp)
+        h, w = ref.shape[-2:]
+        below = max(0, self._SMALLEST - w), max(0, self._SMALLEST - h)
+        frames = F.pad(torch.cat((ref, supp)), (0, below[0], 0, below[1]), mode='replicate')
+        frames = (frames.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        n = len(ref)
+        # A fresh estimator each time: it starts from the last flow otherwise.
+        flows = [
+            cv2.DISOpticalFlow_create(self.preset).calc(a, b, None)
+            for a, b in zip(grey[:n], grey[n:], strict=True)
+        ]
+        flow = torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in flows])
+        return flow[..., :h, :w].to(ref.device)

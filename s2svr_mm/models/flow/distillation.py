@@ -1,0 +1,197 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Flow on degraded frames learnt from flow on clean ones."""
+
+import copy
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ..warping import warp
+from .estimators import neighbour_flows
+from .occlusion import visible_mask
+from .resizing import rescale_flow
+
+
+@MODELS.register_module()
+class FlowDistillHead(BaseModule):
+    """Losses of a student that sees degraded frames, beside a teacher that sees the clean ones.
+
+    The S2SVR paper (ICML 2022) trains its estimator with an unsupervised distillation loss but
+    publishes no formula. This is our reading: the distance of the student's flow from the
+    teacher's, where the teacher's own forward-backward check holds; and, so that the student can
+    outgrow its teacher, how well its flow aligns the clean frames; and smoothness. Each part is
+    switched off by None.
+
+    The teacher's weights are buffers: no optimizer and no gradient finds them, and they move, save
+    and resume with the model.
+
+    Args:
+        teacher (dict | nn.Module, optional): Frozen estimator, or its config with weights in its
+            ``init_cfg`` or ``checkpoint``. Defaults to None: an exponential moving average of the
+            student.
+        momentum (float): Share of the student in each step of the average. Defaults to 0.001.
+        distill_loss (dict, optional): Config of the loss between the flows. Defaults to
+            ``dict(type='FlowDistillLoss')``.
+        photometric_loss (dict, optional): Config of the loss between clean frames that the
+            student's flow aligns. Defaults to None.
+        smoothness_loss (dict, optional): Config of the loss on the student's flow and the edges
+            of clean frames. Defaults to None.
+        begin (int): First iteration with these losses. Defaults to 0.
+        end (int, optional): First iteration without them again. Defaults to None.
+
+    Raises:
+        ValueError: If all losses are off, ``momentum`` is not in (0, 1], or the config of the
+            teacher names no weights.
+    """
+
+    def __init__(
+        self,
+        teacher: dict | nn.Module | None = None,
+        momentum: float = 0.001,
+        distill_loss: dict | None = dict(type='FlowDistillLoss'),  # noqa: B006
+        photometric_loss: dict | None = None,
+        smoothness_loss: dict | None = None,
+        begin: int = 0,
+        end: int | None = None,
+    ) -> None:
+        super().__init__()
+        losses = (distill_loss, photometric_loss, smoothness_loss)
+        if not any(losses):
+            raise ValueError('All losses of FlowDistillHead are None: leave flow_head out instead.')
+        if not 0 < momentum <= 1:
+            raise ValueError(f'momentum must be in (0, 1], but got {momentum}.')
+        self.distill_loss, self.photometric_loss, self.smoothness_loss = (
+            None if loss is None else MODELS.build(loss) for loss in losses
+        )
+        self.momentum = momentum
+        self.begin = begin
+        self.end = end
+        self.averages = teacher is None
+        if isinstance(teacher, dict):
+            _check_names_weights(teacher)
+            teacher = MODELS.build(teacher)
+        self.teacher = None if teacher is None else _frozen(copy.deepcopy(teacher))
+        if self.averages:
+            self.register_buffer('num_averaged', torch.zeros((), dtype=torch.long))
+
+    def follow(self, student: nn.Module) -> None:
+        """Makes room for the average of a student, if that is what teaches.
+
+        Args:
+            student (nn.Module): The estimator to be trained.
+        """
+        if self.averages:
+            self.teacher = _frozen(copy.deepcopy(student))
+
+    def init_weights(self) -> None:
+        """Loads the teacher's weights; an average starts with the student's, at the first step."""
+        if not self.averages:
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> 'FlowDistillHead':
+        """Sets the mode of the losses; the teacher always evaluates."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def active(self, iteration: int) -> bool:
+        """Whether the head has losses at an iteration.
+
+        Args:
+            iteration (int): Iterations done.
+
+        Returns:
+            bool: Whether it has.
+        """
+        return iteration >= self.begin and (self.end is None or iteration < self.end)
+
+    def forward(
+        self, student: nn.Module, flows: tuple[Tensor, Tensor], clean: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Computes the losses of a batch of clips.
+
+        Args:
+            student (nn.Module): The estimator.
+            flows (tuple[Tensor, Tensor]): Its flows on the degraded frames, forward and backward
+                as of :meth:`S2SVRNet.compute_flow`, (n, t - 1, 2, h, w) each.
+            clean (Tensor): Ground truth of all frames, (n, t, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            dict[str, Tensor]: ``loss_flow_distill``, ``loss_flow_photometric`` and
+            ``loss_flow_smooth``, as far as they are on. None for a clip of one frame.
+
+        Raises:
+            ValueError: If there is no clean frame for each degraded one.
+        """
+        t = flows[0].shape[1] + 1
+        if clean is None or clean.ndim != 5 or clean.shape[1] != t:
+            raise ValueError(
+                f'FlowDistillHead needs the ground truth of all {t} frames, but got '
+                f"{'none' if clean is None else tuple(clean.shape)}. Give data_prefix a 'gt', and "
+                "gt_frames='all', or leave flow_head out."
+            )
+        if self.averages:
+            self._average(student)
+        if t == 1:
+            return {}
+        taught, visible = self._teach(clean)
+        # Flows live on the later frame of a pair, then on the earlier one.
+        flow = torch.cat([direction.flatten(0, 1) for direction in flows])
+        earlier, later = clean[:, :-1].flatten(0, 1), clean[:, 1:].flatten(0, 1)
+        ref, supp = torch.cat((later, earlier)), torch.cat((earlier, later))
+        losses = {}
+        if self.distill_loss is not None:
+            losses['loss_flow_distill'] = self.distill_loss(flow, taught, visible)
+        if self.photometric_loss is not None:
+            large = rescale_flow(flow, ref.shape[-2:])[0]
+            losses['loss_flow_photometric'] = self.photometric_loss(
+                ref, warp(supp, large, 'border'), visible
+            )
+        if self.smoothness_loss is not None:
+            small = F.interpolate(ref, flow.shape[-2:], mode='area')
+            losses['loss_flow_smooth'] = self.smoothness_loss(flow, small)
+        return losses
+
+    @torch.no_grad()
+    def _teach(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """The teacher's flows in the order of the student's, and where they are consistent."""
+        directions = neighbour_flows(self.teacher, clean.unbind(1))
+        forwards, backwards = (torch.stack(d, 1).flatten(0, 1) for d in directions)
+        visible = visible_mask(forwards, backwards), visible_mask(backwards, forwards)
+        return torch.cat((forwards, backwards)), torch.cat(visible)
+
+    @torch.no_grad()
+    def _average(self, student: nn.Module) -> None:
+        share = self.momentum if self.num_averaged else 1.0
+        of_student = student.state_dict()
+        for name, value in self.teacher.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(of_student[name].to(value.dtype), share)
+            else:
+                value.copy_(of_student[name])
+        self.num_averaged += 1
+
+
+def _check_names_weights(teacher: dict) -> None:
+    init_cfg = teacher.get('init_cfg') or {}
+    if teacher.get('type') in ('DISFlow', 'ZeroFlow') or teacher.get('checkpoint'):
+        return
+    if init_cfg.get('type') != 'Pretrained':
+        raise ValueError(
+            f'The teacher {teacher.get("type")} has no weights: give it init_cfg=dict('
+            "type='Pretrained', checkpoint=...), or leave teacher out for an average of the student."
+        )
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    """Turns all parameters of a module into buffers, and sets it to evaluate."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach())
+    return module.eval()

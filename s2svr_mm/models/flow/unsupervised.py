@@ -1,0 +1,233 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""A flow estimator alone, trained without labels."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..iteration import IterationCounter
+from ..warping import warp
+from .occlusion import inside_frame, visible_mask
+from .resizing import rescale_flow
+
+# A frame of which less is visible says that the flow is wrong, not that so much is hidden.
+_LEAST_VISIBLE = 0.2
+
+
+@MODELS.register_module()
+class UnsupervisedFlow(BaseModel):
+    """Trains and tests a flow estimator without a single label.
+
+    Three ways to learn, each on if it is configured: from warps of single frames, whose flow is
+    known because we made them (a first stage: from scratch, photometry alone teaches little); from
+    the likeness of neighbouring frames (ARFlow, CVPR 2020); and from a teacher that sees the clean
+    frames (:class:`FlowDistillHead`).
+
+    Args:
+        estimator (dict): Config of the estimator. Losses of all levels need its
+            ``flow_pyramids``, as :class:`PWCLite` has; of any other only the flow itself is used.
+        known_warps (dict, optional): Config of :class:`KnownWarps`. Defaults to None.
+        warp_loss (dict): Config of the loss between estimated and known flow. Defaults to
+            ``dict(type='FlowDistillLoss')``.
+        photometric_loss (dict, optional): Config of the loss between a frame and its neighbour
+            warped onto it, both as the estimator sees them. Defaults to None.
+        smoothness_loss (dict, optional): Config of the loss on the flow of the finest level,
+            before it is enlarged. Defaults to None.
+        flow_head (dict, optional): Config of :class:`FlowDistillHead`. Defaults to None.
+        scale_weights (Sequence[float]): Weights of the photometric loss, finest level first.
+            Defaults to (1, 1, 1, 1, 0), ARFlow's.
+        train_cfg (dict, optional): ``warp_iters`` (int): iterations on known warps alone (all, if
+            nothing else is configured).
+            ``occlusion_begin`` (int): first iteration at which hidden pixels, by the
+            forward-backward check, do not count; before, only those whose flow leaves the frame.
+            Both default to 0.
+        data_preprocessor (dict, optional): Config; it must bring frames to [0, 1].
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If nothing teaches, or ``train_cfg`` holds what is not known here.
+    """
+
+    def __init__(
+        self,
+        estimator: dict,
+        known_warps: dict | None = None,
+        warp_loss: dict = dict(type='FlowDistillLoss'),  # noqa: B006
+        photometric_loss: dict | None = None,
+        smoothness_loss: dict | None = None,
+        flow_head: dict | None = None,
+        scale_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0, 0.0),
+        train_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        train_cfg = dict(train_cfg or {})
+        self.warp_iters = train_cfg.pop('warp_iters', 0)
+        self.occlusion_begin = train_cfg.pop('occlusion_begin', 0)
+        if train_cfg:
+            raise ValueError(
+                f'train_cfg knows warp_iters and occlusion_begin, but got {sorted(train_cfg)}.'
+            )
+        if self.warp_iters and known_warps is None:
+            raise ValueError(f'warp_iters={self.warp_iters} needs known_warps.')
+        if known_warps is None and photometric_loss is None and flow_head is None:
+            raise ValueError('Nothing teaches: known_warps, photometric_loss, flow_head are None.')
+        self.estimator = MODELS.build(estimator)
+        self.known_warps = _build(known_warps)
+        self.warp_loss = _build(warp_loss)
+        self.photometric_loss = _build(photometric_loss)
+        self.smoothness_loss = _build(smoothness_loss)
+        self.flow_head = _build(flow_head)
+        if self.flow_head is not None:
+            self.flow_head.follow(self.estimator)
+        self.scale_weights = tuple(scale_weights)
+        self._iteration = IterationCounter()
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: DataSample | None = None,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[DataSample] | Tensor:
+        """Computes losses, predictions for metrics, or bare flow.
+
+        Args:
+            inputs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
+            data_samples (DataSample, optional): Stacked. ``gt_img`` holds the clean frames for
+                ``flow_head``, ``gt_flow`` the true flow for metrics.
+            mode (str): 'loss', 'predict' or 'tensor'. Defaults to 'tensor'.
+
+        Returns:
+            dict[str, Tensor] | list[DataSample] | Tensor: Named losses; data samples with
+            ``output.pred_flow``, (2, H, W), of the size of ``gt_flow`` if there is one; or the flow
+            from the first frame of each clip to its second, (n, 2, h, w).
+
+        Raises:
+            ValueError: If there are fewer than two frames, or ``mode`` is unknown.
+        """
+        if inputs.ndim != 5 or inputs.shape[1] < 2:
+            raise ValueError(
+                f'Flow needs clips (n, t, 3, h, w) of at least 2 frames, but got '
+                f'{tuple(inputs.shape)}: set num_input_frames to 2 or more.'
+            )
+        if mode == 'loss':
+            return self._losses(inputs, data_samples)
+        flow = self.estimator(inputs[:, 0], inputs[:, 1])
+        if mode == 'tensor':
+            return flow
+        if mode == 'predict':
+            return _predictions(flow, data_samples)
+        raise ValueError(f"mode is 'loss', 'predict' or 'tensor', but got {mode!r}.")
+
+    def _losses(self, inputs: Tensor, data_samples: DataSample | None) -> dict[str, Tensor]:
+        iteration = self._iteration()
+        neighbours = self.photometric_loss is not None or self.flow_head is not None
+        if iteration < self.warp_iters or not neighbours:
+            return dict(loss_warp=self._warp_loss(inputs, iteration))
+        first, second = inputs[:, :-1].flatten(0, 1), inputs[:, 1:].flatten(0, 1)
+        on_first, on_second = self._pyramids(first, second)
+        losses = {}
+        if self.photometric_loss is not None:
+            checked = iteration >= self.occlusion_begin
+            both_ways = (first, second, on_first, on_second), (second, first, on_second, on_first)
+            terms = [self._photometric(*way, checked) for way in both_ways]
+            losses['loss_photometric'] = sum(terms) / 2
+        if self.smoothness_loss is not None:
+            losses['loss_smooth'] = self._smoothness((first, second), (on_first, on_second))
+        if self.flow_head is not None and self.flow_head.active(iteration):
+            n, t = inputs.shape[:2]
+            flows = tuple(level[0].unflatten(0, (n, t - 1)) for level in (on_second, on_first))
+            clean = None if data_samples is None else data_samples.get('gt_img')
+            losses |= self.flow_head(self.estimator, flows, clean)
+        if not losses:
+            raise ValueError(f'No loss is on at iteration {iteration}: see flow_head.begin, end.')
+        return losses
+
+    def _pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        if hasattr(self.estimator, 'flow_pyramids'):
+            return self.estimator.flow_pyramids(first, second)
+        flow = self.estimator(torch.cat((first, second)), torch.cat((second, first)))
+        return tuple([direction] for direction in flow.chunk(2))
+
+    def _warp_loss(self, inputs: Tensor, iteration: int) -> Tensor:
+        ref, supp, flow = self.known_warps(inputs.flatten(0, 1), iteration)
+        estimated, _ = self._pyramids(ref, supp)
+        return sum(self.warp_loss(level, flow) for level in estimated) / len(estimated)
+
+    def _photometric(
+        self,
+        frame: Tensor,
+        other: Tensor,
+        flows: list[Tensor],
+        flows_back: list[Tensor],
+        checked: bool,
+    ) -> Tensor:
+        total = frame.new_zeros(())
+        for weight, flow, back in zip(self.scale_weights, flows, flows_back, strict=False):
+            if not weight:
+                continue
+            size = flow.shape[-2:]
+            small, small_other = (F.interpolate(x, size, mode='area') for x in (frame, other))
+            visible = _trusted(flow, back) if checked else inside_frame(flow)
+            warped = warp(small_other, flow, 'border')
+            total = total + weight * self.photometric_loss(small, warped, visible)
+        return total
+
+    def _smoothness(
+        self, frames: tuple[Tensor, Tensor], pyramids: tuple[list[Tensor], list[Tensor]]
+    ) -> Tensor:
+        """Smoothness of the finest flow, at the quarter of the size that it is estimated at."""
+        terms = []
+        for frame, flows in zip(frames, pyramids, strict=True):
+            size = [max(2, -(-side // 4)) for side in frame.shape[-2:]]
+            small = F.interpolate(frame, size, mode='area')
+            terms.append(self.smoothness_loss(rescale_flow(flows[0], size)[0], small))
+        return sum(terms) / 2
+
+
+def _build(cfg: dict | None) -> nn.Module | None:
+    return None if cfg is None else MODELS.build(cfg)
+
+
+def _trusted(flow: Tensor, back: Tensor) -> Tensor:
+    """The pixels that count: visible ones, or all inside where next to none would be left."""
+    visible = visible_mask(flow, back)
+    enough = visible.mean((1, 2, 3), keepdim=True) >= _LEAST_VISIBLE
+    return torch.where(enough, visible, inside_frame(flow))
+
+
+def _predictions(flow: Tensor, data_samples: DataSample | None) -> list[DataSample]:
+    if data_samples is None:
+        data_samples = DataSample.stack([DataSample() for _ in range(len(flow))])
+    gt = data_samples.get('gt_flow')
+    if gt is not None:
+        flow = flow_at(flow, gt.shape[-2:])
+    outputs = [DataSample(pred_flow=f) for f in flow.cpu()]
+    samples = data_samples.split()
+    for sample, output in zip(samples, outputs, strict=True):
+        sample.output = output
+    return samples
+
+
+def flow_at(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """Brings a flow to the size of frames that are a whole number of times larger.
+
+    Args:
+        flow (Tensor): (n, 2, h, w), pixels, x first.
+        size (tuple[int, int]): Height and width; what is left over after a whole multiple of h
+            and w was cropped before the frames were made smaller, and shows the flow beside it.
+
+    Returns:
+        Tensor: (n, 2, *size), in pixels of that size.
+    """
+    h, w = flow.shape[-2:]
+    scale = max(1, size[0] // h)
+    flow = rescale_flow(flow, (h * scale, w * scale))[0]
+    return F.pad(flow, (0, size[1] - w * scale, 0, size[0] - h * scale), mode='replicate')
