@@ -2,6 +2,7 @@
 """Error of optical flow."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
@@ -92,7 +93,7 @@ def flow_errors(
     error = np.linalg.norm(estimated - true, axis=0)[valid]
     motion = np.linalg.norm(true, axis=0)[valid]
     measured = dict(EPE=error.mean(), EPE_1px=100 * (error > 1).mean())
-    for low, high in zip(bins[:-1], bins[1:], strict=True):
+    for low, high in pairwise(bins):
         inside = error[(motion >= low) & (motion < high)]
         measured[f'EPE_{low:g}_{high:g}'] = inside.mean() if inside.size else np.nan
     return {name: float(value) for name, value in measured.items()}

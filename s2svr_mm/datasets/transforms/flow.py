@@ -74,9 +74,7 @@ class PairMotionBlur(ClipDegradation):
         grey = [cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         ahead = estimator.calc(grey[0], grey[1], None)
-        back = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
-            grey[1], grey[0], None
-        )
+        back = estimator.calc(grey[1], grey[0], None)
         motions = (ahead, -back)
         return [self._expose(f, motion) for f, motion in zip(frames, motions, strict=True)]
 

@@ -70,7 +70,6 @@ class MMFlowEstimator(StrictInit):
     def __init__(self, flow_cfg: str | dict, checkpoint: str | None = None) -> None:
         super().__init__()
         import_mmflow()
-        import mmflow.models
         from mmflow.models.builder import OPERATORS
         from mmflow.registry import MODELS as MMFLOW_MODELS
 
@@ -120,7 +119,7 @@ def _config_file(name: str) -> Path:
 
 
 def _correlation() -> type[nn.Module]:
-    """mmcv's correlation operator, on CPUs too."""
+    """The correlation operator of mmcv, on CPUs too."""
     from mmcv.ops import Correlation
 
     class PortableCorrelation(Correlation):
@@ -179,11 +178,8 @@ class DISFlow(nn.Module):
         frames = F.pad(torch.cat((ref, supp)), (0, below[0], 0, below[1]), mode='replicate')
         frames = (frames.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        estimator = cv2.DISOpticalFlow_create(self.preset)
         n = len(ref)
-        # A fresh estimator each time: it starts from the last flow otherwise.
-        flows = [
-            cv2.DISOpticalFlow_create(self.preset).calc(a, b, None)
-            for a, b in zip(grey[:n], grey[n:], strict=True)
-        ]
+        flows = [estimator.calc(a, b, None) for a, b in zip(grey[:n], grey[n:], strict=True)]
         flow = torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in flows])
         return flow[..., :h, :w].to(ref.device)

@@ -184,7 +184,8 @@ def _check_names_weights(teacher: dict) -> None:
     if init_cfg.get('type') != 'Pretrained':
         raise ValueError(
             f'The teacher {teacher.get("type")} has no weights: give it init_cfg=dict('
-            "type='Pretrained', checkpoint=...), or leave teacher out for an average of the student."
+            "type='Pretrained', checkpoint=...), or leave teacher out for an average of the "
+            'student.'
         )
 
 
