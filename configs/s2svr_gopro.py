@@ -8,8 +8,8 @@ _base_ = [
 
 model = dict(generator=dict(mid_channels=48, scale=1), train_cfg=dict(fix_iter=5000))
 
-# The release lowers the rate of a module 'spynet', which its network does not have, so that its flow
-# trains at the full rate. A quarter, as on REDS, is meant.
+# The release lowers the rate of a module 'spynet', which its network does not have: its flow trains
+# at the full rate. A quarter, as on REDS, is meant.
 optim_wrapper = dict(
     optimizer=dict(lr=2e-4),
     paramwise_cfg=dict(custom_keys={'flow_estimator': dict(lr_mult=0.25)}),

