@@ -1,0 +1,424 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Writing video: frames to packets, segment by segment, and packets with sound to the final file.
+
+Every segment is encoded by itself and starts with a keyframe, so that segments made by different
+runs join into the same file as those of one run.
+"""
+
+import heapq
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from .errors import close_to
+from .sources import CONVERSION, FULL_RANGE, Look
+
+# x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
+_X265_SMALLEST = 64
+# The same on every machine, so that the bytes are.
+_ENCODER_THREADS = 4
+_GLOBAL_HEADER = 1 << 22
+_RECORD = struct.Struct('<qBI')
+_CRF = {'libx264': 17, 'libx265': 19, 'libsvtav1': 24, 'libvpx-vp9': 24}
+
+
+class EncodingError(ValueError):
+    """Frames that can't be written as asked for; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How frames become packets.
+
+    Attributes:
+        codec (str): Name of the encoder.
+        pix_fmt (str): Pixel format of the video.
+        look (Look): How the video is to be shown.
+        options (dict[str, str]): Options of the encoder.
+    """
+
+    codec: str
+    pix_fmt: str
+    look: Look
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def choose_encoder(
+    look: Look,
+    suffix: str,
+    codec: str | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
+) -> EncoderSettings:
+    """Choose what is not given by the container and the source.
+
+    H.264 for 8 bits and HEVC for 10 (AV1 in WebM), with the source's chroma sampling; 4:4:4 where
+    an odd size leaves no choice.
+
+    Args:
+        look (Look): How the video is to be shown.
+        suffix (str): Ending of the file, such as '.mp4'.
+        codec (str, optional): Name of an encoder.
+        crf (float, optional): Quality for encoders that have it, lower is better.
+        preset (str, optional): Speed for encoders that have it.
+        pix_fmt (str, optional): Pixel format.
+
+    Returns:
+        EncoderSettings: The choice.
+
+    Raises:
+        EncodingError: There is no such encoder, or it does not take the pixel format.
+    """
+    small = min(look.height, look.width) < _X265_SMALLEST
+    if codec is None:
+        codec = 'libx264' if look.bits == 8 or small else 'libx265'
+        codec = 'libsvtav1' if suffix == '.webm' else codec
+        if suffix == '.webm' and (small or look.chroma == '444'):
+            codec = 'libvpx-vp9'
+    elif codec == 'libx265' and small:
+        raise EncodingError(
+            f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
+            f'{look.width}x{look.height}: take --codec libx264'
+        )
+    known = _video_encoders()
+    if codec not in known:
+        raise EncodingError(f'there is no video encoder {codec!r} here.{close_to(codec, known)}')
+    formats = [f.name for f in av.codec.Codec(codec, 'w').video_formats or []]
+    if pix_fmt is None:
+        pix_fmt = _pixel_format(look, formats)
+    elif formats and pix_fmt not in formats:
+        raise EncodingError(f'{codec} does not take {pix_fmt!r}, but {", ".join(formats)}')
+    chroma = av.VideoFormat(pix_fmt, 64, 64)
+    if (look.width % 2 and chroma.chroma_width(64) < 64) or (
+        look.height % 2 and chroma.chroma_height(64) < 64
+    ):
+        raise EncodingError(
+            f'{pix_fmt} needs an even size, this is {look.width}x{look.height}: take a --pix-fmt '
+            'of 4:4:4 and a --codec that has it, such as libx264'
+        )
+    options = {}
+    if crf is not None or codec in _CRF:
+        options['crf'] = f'{_CRF.get(codec) if crf is None else crf:g}'
+    if codec == 'libvpx-vp9':
+        options.update({'b': '0', 'row-mt': '1', 'cpu-used': '2'})
+    if preset:
+        options['preset'] = preset
+    if codec == 'libx265':
+        options['x265-params'] = 'log-level=error:pools=2'
+    return EncoderSettings(codec, pix_fmt, look, options)
+
+
+def _video_encoders() -> list[str]:
+    names = []
+    for name in av.codecs_available:
+        try:
+            if av.codec.Codec(name, 'w').type == 'video':
+                names.append(name)
+        except av.codec.codec.UnknownCodecError:
+            continue
+    return sorted(names)
+
+
+def _pixel_format(look: Look, formats: Sequence[str]) -> str:
+    """The source's sampling and depth if the encoder has it, else the nearest richer one."""
+    chromas = ['420', '422', '444']
+    first = 0 if look.chroma == 'gray' else chromas.index(look.chroma)
+    # Half the chroma of an odd size does not exist.
+    first = 2 if look.width % 2 or (look.height % 2 and first == 0) else first
+    wanted = ['gray'] if look.chroma == 'gray' else []
+    wanted += [f'yuv{chroma}p' for chroma in chromas[first:]]
+    deep = [f'{name}10le' for name in wanted] if look.bits > 8 else []
+    if not formats:
+        return [*deep, *wanted][0]
+    for name in [*deep, *wanted]:
+        if name in formats:
+            return name
+    odd = ' of this odd size' if first == 2 and look.chroma != '444' else ''
+    raise EncodingError(
+        f'this encoder takes {", ".join(formats)}, but the frames{odd} need {wanted[0]}: take '
+        'another --codec, such as libx264'
+    )
+
+
+def configure(context: av.CodecContext, settings: EncoderSettings) -> None:
+    """Prepare an encoder, before it is opened."""
+    look = settings.look
+    context.width, context.height, context.pix_fmt = look.width, look.height, settings.pix_fmt
+    context.time_base = look.time_base
+    context.framerate = look.rate
+    context.sample_aspect_ratio = look.pixel_aspect
+    context.color_range, context.colorspace = look.color_range, look.matrix
+    context.color_primaries, context.color_trc = look.primaries, look.transfer
+    context.options = settings.options
+    context.thread_count = _ENCODER_THREADS
+    context.flags |= _GLOBAL_HEADER
+
+
+class SegmentEncoder:
+    """Encodes one segment into a file of packets that appears when it is whole.
+
+    Args:
+        path (Path): The file.
+        settings (EncoderSettings): How to encode.
+    """
+
+    def __init__(self, path: Path, settings: EncoderSettings) -> None:
+        self.path = path
+        self.settings = settings
+        self._context = av.CodecContext.create(settings.codec, 'w')
+        configure(self._context, settings)
+        self._part = path.with_suffix('.part')
+        self._file = open(self._part, 'wb')  # noqa: SIM115 (closed in finish and abandon)
+
+    def write(self, rgb: np.ndarray, time: int) -> None:
+        """Encode a frame.
+
+        Args:
+            rgb (np.ndarray): (h, w, 3), uint8 or uint16.
+            time (int): When it is shown, in ticks.
+        """
+        look = self.settings.look
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(rgb), format='rgb24' if rgb.dtype == np.uint8 else 'rgb48le'
+        )
+        frame = frame.reformat(
+            format=self.settings.pix_fmt,
+            src_color_range=FULL_RANGE,
+            dst_colorspace=look.sws_matrix,
+            dst_color_range=look.color_range,
+            interpolation=CONVERSION,
+        )
+        frame.pts, frame.time_base = time, look.time_base
+        self._write_packets(self._encode(frame))
+
+    def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet]:
+        try:
+            return self._context.encode(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise _refused(self.settings, error) from error
+
+    def _write_packets(self, packets: Sequence[av.Packet]) -> None:
+        for packet in packets:
+            data = bytes(packet)
+            self._file.write(_RECORD.pack(packet.pts, packet.is_keyframe, len(data)))
+            self._file.write(data)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds; the file gets its name."""
+        self._write_packets(self._encode(None))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._part, self.path)
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def _refused(settings: EncoderSettings, error: Exception) -> EncodingError:
+    look = settings.look
+    return EncodingError(
+        f'{settings.codec} can not encode {look.width}x{look.height} {settings.pix_fmt} with '
+        f'{settings.options}: {error}. Take another --codec, --pix-fmt or --preset, or write a '
+        'folder of frames'
+    )
+
+
+def _records(path: Path, with_data: bool) -> Iterator[tuple[int, bool, bytes]]:
+    with open(path, 'rb') as file:
+        while head := file.read(_RECORD.size):
+            time, is_keyframe, size = _RECORD.unpack(head)
+            data = file.read(size) if with_data else b''
+            if not with_data:
+                file.seek(size, os.SEEK_CUR)
+            yield time, bool(is_keyframe), data
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which part of the source's sound and subtitles goes along, in seconds of the source.
+
+    Attributes:
+        start (Fraction, optional): Where it starts; None for as early as there is any.
+        stop (Fraction, optional): Where it ends; None for the end.
+        shift (Fraction): How much earlier all is shown.
+    """
+
+    start: Fraction | None = None
+    stop: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+
+class Muxer:
+    """Joins segments, sound and subtitles into a video file.
+
+    Args:
+        path (Path): The file to write; its name says the container.
+        settings (EncoderSettings): How the segments were encoded.
+        source (str, optional): Video whose sound, subtitles, chapters and tags are taken over.
+        without (Sequence[str]): Kinds of streams to leave out: 'audio', 'subtitle'.
+
+    Raises:
+        EncodingError: The container does not take the streams.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: EncoderSettings,
+        source: str | None = None,
+        without: Sequence[str] = (),
+    ) -> None:
+        self.settings = settings
+        self.left_out: list[str] = []
+        self._input = av.open(source) if source else None
+        self._streams: dict[int, av.stream.Stream] = {}
+        try:
+            self._output = av.open(str(path), 'w')
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncodingError(f'{path.name}: {error}') from error
+        try:
+            self._video = self._output.add_stream(settings.codec, rate=settings.look.rate)
+        except (av.error.FFmpegError, ValueError) as error:
+            self.close()
+            raise EncodingError(
+                f'{path.suffix} files do not hold {settings.codec}: {error}. Take another --codec, '
+                'or write an .mkv file'
+            ) from error
+        configure(self._video.codec_context, settings)
+        self._video.time_base = settings.look.time_base
+        if settings.codec == 'libx265' and path.suffix in ('.mp4', '.mov', '.m4v'):
+            self._video.codec_context.codec_tag = 'hvc1'
+        try:
+            if self._input:
+                self._add_streams(path.suffix, without)
+            self._output.start_encoding()
+        except EncodingError:
+            self.close()
+            raise
+        except (av.error.FFmpegError, ValueError) as error:
+            self.close()
+            raise _refused(settings, error) from error
+
+    def _add_streams(self, suffix: str, without: Sequence[str]) -> None:
+        self._output.metadata.update(self._input.metadata)
+        main = self._input.streams.video[0]
+        self._video.metadata.update(main.metadata)
+        for stream in self._input.streams:
+            if stream.index == main.index or stream.type in without:
+                continue
+            if stream.type == 'attachment' and suffix == '.mkv':
+                self._output.add_attachment(stream.name, stream.mimetype, stream.data)
+            elif stream.type in ('audio', 'subtitle'):
+                self._streams[stream.index] = self._add_stream(stream, suffix)
+            else:
+                self.left_out.append(f'stream {stream.index} ({stream.type})')
+
+    def _add_stream(self, stream: av.stream.Stream, suffix: str) -> av.stream.Stream:
+        name = stream.codec_context.name if stream.codec_context else 'unknown'
+        try:
+            copy = self._output.add_stream_from_template(stream)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncodingError(
+                f'{suffix} files do not hold {name}, the codec of {self._input.name} '
+                f'stream {stream.index} ({stream.type}): write an .mkv file, or leave it out with '
+                f'--without {stream.type}'
+            ) from error
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        return copy
+
+    def write(self, segments: Sequence[Path], last_duration: int, cut: Cut) -> None:
+        """Write all packets.
+
+        Args:
+            segments (Sequence[Path]): Files of packets, in order.
+            last_duration (int): Duration of the last frame, in ticks.
+            cut (Cut): Which part of the other streams goes along.
+        """
+        if self._input:
+            chapters = self._input.chapters()
+            if chapters and cut == Cut():
+                self._output.set_chapters(chapters)
+        packets = [self._video_packets(segments, last_duration)]
+        if self._streams:
+            packets.append(self._copied_packets(cut))
+        for packet in heapq.merge(*packets, key=lambda p: p.dts * p.time_base):
+            self._output.mux_one(packet)
+
+    def _video_packets(self, segments: Sequence[Path], last_duration: int) -> Iterator[av.Packet]:
+        times = [time for path in segments for time, _, _ in _records(path, with_data=False)]
+        shown = sorted(times)
+        following = dict(zip(shown, [*shown[1:], shown[-1] + max(last_duration, 1)], strict=True))
+        decoded = decoding_times(times)
+        records = (record for path in segments for record in _records(path, with_data=True))
+        for (time, is_keyframe, data), dts in zip(records, decoded, strict=True):
+            packet = av.Packet(data)
+            packet.time_base = self.settings.look.time_base
+            packet.pts, packet.dts, packet.duration = time, dts, following[time] - time
+            packet.is_keyframe = is_keyframe
+            packet.stream = self._video
+            yield packet
+
+    def _copied_packets(self, cut: Cut) -> Iterator[av.Packet]:
+        streams = [self._input.streams[index] for index in self._streams]
+        packets = self._input.demux(*streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                return  # The damage has been reported with the video's.
+            if packet is None:
+                return
+            if packet.dts is None or not packet.size:
+                continue
+            base = packet.time_base
+            start, end = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+            if cut.stop is not None and start >= cut.stop:
+                continue
+            if cut.start is not None and start < cut.start:
+                if packet.stream.type != 'subtitle' or end <= cut.start:
+                    continue
+                packet.duration = round((end - cut.start) / base)
+                packet.pts = packet.dts = round(cut.start / base)
+            shift = round(cut.shift / base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = self._streams[packet.stream.index]
+            packet.time_base = base
+            yield packet
+
+    def close(self) -> None:
+        """Close all files; the output is whole if nothing failed before."""
+        self._output.close()
+        if self._input:
+            self._input.close()
+
+
+def decoding_times(times: Sequence[int]) -> list[int]:
+    """Times at which packets are decoded: rising, and none after it is shown.
+
+    The encoders' own are of no use, for those of neighbouring segments overlap.
+
+    Args:
+        times (Sequence[int]): Times at which the packets are shown, in the order of decoding.
+
+    Returns:
+        list[int]: For each packet the time that is so many places before in the order of showing
+        as the deepest reordering needs.
+    """
+    shown = sorted(times)
+    place = {time: i for i, time in enumerate(shown)}
+    delay = max((i - place[time] for i, time in enumerate(times)), default=0)
+    step = min((b - a for a, b in pairwise(shown)), default=1)
+    early = [shown[0] - (delay - i) * step for i in range(delay)]
+    return [*early, *shown[: len(shown) - delay]]

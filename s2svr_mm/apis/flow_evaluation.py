@@ -1,0 +1,219 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Errors of flow estimators on clean and degraded frames, in one table."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmagic.registry import DATASETS, MODELS
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from s2svr_mm.datasets import flow_to_rgb
+from s2svr_mm.engine.checkpoint import AtomicBackend
+from s2svr_mm.evaluation import EndPointError, flow_errors
+from s2svr_mm.models.flow import neighbour_flows
+from s2svr_mm.models.flow.unsupervised import flow_at
+from s2svr_mm.models.flow.weights import load_weights
+
+from .errors import ConfigError
+from .runner import load_config
+
+DEGRADATIONS = {
+    'clean': [],
+    'sr': [dict(type='BicubicDownsample', scale=4)],
+    'compress': [dict(type='CompressVideo', qp=37)],
+    'blur': [dict(type='PairMotionBlur', exposure=1.0)],
+}
+_HEADINGS = {'clean': 'clean', 'sr': 'x4 down', 'compress': 'QP 37', 'blur': 'blur'}
+
+
+@dataclass
+class Estimator:
+    """An estimator with its name in the table.
+
+    Attributes:
+        name (str): The name.
+        module (nn.Module): ``forward(ref, supp) -> flow``.
+        input_size (tuple[int, int], optional): Size that frames are resized to for it.
+    """
+
+    name: str
+    module: nn.Module
+    input_size: tuple[int, int] | None = None
+
+    @torch.no_grad()
+    def __call__(self, ref: Tensor, supp: Tensor) -> Tensor:
+        """Estimates the flow from ``ref`` to ``supp``, (n, 2, h, w)."""
+        if self.input_size is None:
+            return self.module(ref, supp)
+        return neighbour_flows(self.module, [ref, supp], self.input_size)[1][0]
+
+
+def build_estimator(name: str, config: str, checkpoint: str | None, device: str) -> Estimator:
+    """Builds the flow estimator of a config, whatever is around it.
+
+    Args:
+        name (str): Its name in the table.
+        config (str): Config whose ``model`` is an estimator, :class:`UnsupervisedFlow`,
+            :class:`S2SVR` or :class:`S2SVRNet`.
+        checkpoint (str, optional): Weights, of the estimator alone or of the whole model. None
+            takes those that the config names.
+        device (str): Where it runs.
+
+    Returns:
+        Estimator: Ready to estimate.
+
+    Raises:
+        ConfigError: If the config has no model.
+        CheckpointError: If the weights do not fit.
+    """
+    cfg = load_config(config)
+    if 'model' not in cfg:
+        raise ConfigError(f'{config} has no model: there is no flow estimator in it')
+    around, prefix = cfg.model, ''
+    if 'generator' in around:
+        around, prefix = around.generator, 'generator.'
+    key = next((key for key in ('estimator', 'flow_estimator') if key in around), None)
+    found = around[key] if key else around
+    module = MODELS.build(found)
+    if checkpoint is None:
+        module.init_weights()
+    else:
+        prefix = f'{prefix}{key}' if key else prefix
+        loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+        keys = loaded.get('state_dict', loaded)
+        whole = prefix and any(name.startswith(f'{prefix}.') for name in keys)
+        load_weights(module, checkpoint, prefix if whole else '')
+    size = around.get('flow_input_size')
+    return Estimator(name, module.eval().to(device), tuple(size) if size else None)
+
+
+def baselines() -> list[Estimator]:
+    """Zero flow and OpenCV's DIS, to compare with."""
+    kinds = {'zero flow': 'ZeroFlow', 'DIS': 'DISFlow'}
+    return [Estimator(name, MODELS.build(dict(type=kind))) for name, kind in kinds.items()]
+
+
+@dataclass
+class FlowTable:
+    """Errors of each estimator on each pair of each degradation.
+
+    Attributes:
+        rows (dict): (estimator, degradation) -> scene -> errors as of :func:`flow_errors`.
+    """
+
+    rows: dict[tuple[str, str], dict[str, dict[str, float]]] = field(default_factory=dict)
+
+    def mean(self, estimator: str, degradation: str) -> dict[str, float]:
+        """Means over the scenes, by name of the error."""
+        scenes = list(self.rows[estimator, degradation].values())
+        return EndPointError().compute_metrics(scenes)
+
+    def to_markdown(self) -> str:
+        """Mean end-point errors, one-pixel outliers in brackets: a row for each estimator."""
+        estimators = list(dict.fromkeys(name for name, _ in self.rows))
+        kinds = list(dict.fromkeys(kind for _, kind in self.rows))
+        lines = [
+            '| end-point error in pixels (share above 1) | '
+            + ' | '.join(_HEADINGS[kind] for kind in kinds)
+            + ' |',
+            '|---' * (len(kinds) + 1) + '|',
+        ]
+        for name in estimators:
+            means = [self.mean(name, kind) for kind in kinds]
+            cells = [f'{mean["EPE"]:.3f} ({mean["EPE_1px"]:.1f} %)' for mean in means]
+            lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+        return '\n'.join(lines) + '\n'
+
+    def to_csv(self) -> str:
+        """All errors of all scenes, and their means."""
+        text = io.StringIO()
+        errors = list(next(iter(next(iter(self.rows.values())).values())))
+        writer = csv.writer(text, lineterminator='\n')
+        writer.writerow(['estimator', 'degradation', 'scene', *errors])
+        for (name, kind), scenes in self.rows.items():
+            for scene, measured in {**scenes, 'mean': self.mean(name, kind)}.items():
+                figures = [f'{measured[error]:.4f}' for error in errors]
+                writer.writerow([name, kind, scene, *figures])
+        return text.getvalue()
+
+    def write(self, path: str) -> None:
+        """Writes the table, complete or not at all.
+
+        Args:
+            path (str): ``.md`` for :meth:`to_markdown`, ``.csv`` for :meth:`to_csv`.
+        """
+        text = self.to_csv() if path.endswith('.csv') else self.to_markdown()
+        AtomicBackend().put_text(text, path)
+
+
+def evaluate_flow(
+    estimators: Iterable[Estimator],
+    data_root: str,
+    degradations: Sequence[str] = tuple(DEGRADATIONS),
+    device: str = 'cpu',
+    pictures: str | None = None,
+) -> FlowTable:
+    """Measures estimators on pairs with true flow.
+
+    Degraded frames of a smaller size (x4 down) are estimated at that size, as a restorer does, and
+    the flow is enlarged to the true one's.
+
+    Args:
+        estimators (Iterable[Estimator]): What to measure.
+        data_root (str): Folder that :class:`FlowPairDataset` reads.
+        degradations (Sequence[str]): Of 'clean', 'sr', 'compress', 'blur'. Defaults to all.
+        device (str): Where frames go. Defaults to 'cpu'.
+        pictures (str, optional): Folder for the flows in colour. Defaults to None.
+
+    Returns:
+        FlowTable: The errors.
+
+    Raises:
+        DataError: If the data cannot be used.
+    """
+    estimators = list(estimators)
+    table = FlowTable()
+    bins = EndPointError().bins
+    for kind in degradations:
+        for sample in _pairs(data_root, kind):
+            frames = sample['inputs'].float().div(255).to(device)
+            true = sample['data_samples'].gt_flow.numpy()
+            valid = sample['data_samples'].gt_valid[0].numpy() > 0
+            scene = sample['data_samples'].metainfo['key']
+            for estimator in estimators:
+                flow = estimator(frames[:1], frames[1:])
+                flow = flow_at(flow.float(), true.shape[1:])[0].cpu().numpy()
+                scenes = table.rows.setdefault((estimator.name, kind), {})
+                scenes[scene] = flow_errors(flow, true, valid, bins)
+                if pictures:
+                    longest = np.linalg.norm(true, axis=0)[valid].max()
+                    name = f'{kind}_{estimator.name.replace(" ", "_")}'
+                    _write_picture(Path(pictures, scene, f'{name}.png'), flow, longest)
+            if pictures:
+                shown = np.where(valid, true, np.nan)
+                longest = np.linalg.norm(true, axis=0)[valid].max()
+                _write_picture(Path(pictures, scene, 'true.png'), shown, longest)
+    return table
+
+
+def _pairs(data_root: str, kind: str) -> Iterable[dict]:
+    pipeline = [
+        dict(type='LoadClip'),
+        dict(type='LoadFlow'),
+        *DEGRADATIONS[kind],
+        dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid'], meta_keys=['key']),
+    ]
+    return DATASETS.build(dict(type='FlowPairDataset', data_root=data_root, pipeline=pipeline))
+
+
+def _write_picture(path: Path, flow: np.ndarray, longest: float) -> None:
+    rgb = flow_to_rgb(flow.transpose(1, 2, 0), float(longest))
+    _, png = cv2.imencode('.png', rgb[..., ::-1])
+    AtomicBackend().put(png.tobytes(), str(path))

@@ -1,0 +1,104 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""A network with its weights: of a config and a checkpoint, or a model that comes along."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from mmagic.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from s2svr_mm.compat import load_checkpoint_file
+from s2svr_mm.engine.checkpoint import check_fit
+
+from .errors import ConfigError, close_to
+from .runner import load_config
+
+SHIPPED = files('s2svr_mm') / 'weights'
+
+
+def load_network(config: str, checkpoint: str) -> nn.Module:
+    """Build the network of a config and load its weights.
+
+    Only the generator is built: losses and discriminators of the config need nothing here, and
+    weights that it would fetch for the start of a training are not fetched.
+
+    Args:
+        config (str): A config file of this project or of mmagic.
+        checkpoint (str): A checkpoint of the model, or a state dict of its generator alone.
+
+    Returns:
+        nn.Module: The network.
+
+    Raises:
+        ConfigError: The config has no generator.
+        CheckpointError: The checkpoint is broken or belongs to another network.
+    """
+    model = load_config(config).get('model') or {}
+    if 'generator' not in model:
+        raise ConfigError(f'{config} has no model with a generator')
+    return _with_weights(model['generator'], checkpoint)
+
+
+def shipped_models() -> dict[str, dict[str, Any]]:
+    """The models that come with this package.
+
+    Returns:
+        dict: By name, from ``weights/models.json``: ``generator`` (its config), ``weights`` (a file
+        beside it) and ``about`` (a line on what it is for).
+    """
+    return json.loads((SHIPPED / 'models.json').read_text())
+
+
+def load_shipped_network(name: str) -> nn.Module:
+    """Load a model that comes with this package.
+
+    Args:
+        name (str): Its name.
+
+    Returns:
+        nn.Module: The network.
+
+    Raises:
+        ConfigError: There is none of that name; the message lists those there are.
+    """
+    models = shipped_models()
+    if name not in models:
+        listed = '\n'.join(f'  {key}: {value["about"]}' for key, value in models.items())
+        raise ConfigError(
+            f'no model {name!r} comes with this package.{close_to(name, list(models))} '
+            + (f'There are:\n{listed}' if models else 'None does yet')
+            + '\nFor weights of your own give --config and --checkpoint.'
+        )
+    return _with_weights(models[name]['generator'], str(SHIPPED / models[name]['weights']))
+
+
+def _with_weights(generator: Mapping[str, Any], checkpoint: str) -> nn.Module:
+    init_default_scope('mmagic')
+    network = MODELS.build(_without_pretrained(generator))
+    content = load_checkpoint_file(checkpoint)
+    state = content.get('state_dict', content) if isinstance(content, Mapping) else content
+    if isinstance(state, Mapping):
+        for prefix in ('generator_ema.', 'generator.'):
+            own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+            if own:
+                state = own
+                break
+    check_fit(network, {'state_dict': state}, checkpoint)
+    network.load_state_dict(state, strict=False)
+    return network
+
+
+def _without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a config in which no part fetches weights; the checkpoint has them all."""
+    return {
+        key: None
+        if key.endswith('pretrained')
+        else _without_pretrained(value)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in config.items()
+        if key != 'init_cfg'
+    }

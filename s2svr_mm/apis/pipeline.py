@@ -1,0 +1,413 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""From a file to a file: decoding, the network and encoding side by side, kept as it goes."""
+
+import errno
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from s2svr_mm import __version__
+from s2svr_mm.datasets.references import IMAGE_SUFFIXES, DataError
+
+from .encoding import Cut, EncoderSettings, choose_encoder
+from .memory import peak_device_memory, peak_host_memory
+from .parts import COMPARISONS, FolderSink, OutputError, Parts, Sink, VideoSink, check_output
+from .restorer import VideoRestorer
+from .sources import Picture, Source, open_source, scaled
+from .streaming import BackgroundCalls, Prefetcher
+from .windows import Plan
+
+# Frames that a stopped run loses at most, about: shorter segments cost bits, for each starts with
+# a keyframe.
+SEGMENT_FRAMES = 48
+_FRAMES_AHEAD = 4
+_FIRST_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How the output is written. What is None is chosen by the source and the file's name.
+
+    Attributes:
+        codec (str, optional): Name of a video encoder, such as 'libx265'.
+        crf (float, optional): Quality, lower is better.
+        preset (str, optional): The encoder's preset.
+        pix_fmt (str, optional): Pixel format, such as 'yuv420p10le'.
+        without (tuple[str, ...]): Kinds of streams to leave out: 'audio', 'subtitle'.
+        compare (str, optional): A second video that shows input and output.
+        compare_mode (str): 'side' or 'split'.
+        overwrite (bool): Whether older outputs may be replaced.
+        segment (int): Frames after which what is done is kept for good, about.
+    """
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    without: tuple[str, ...] = ()
+    compare: str | None = None
+    compare_mode: str = 'side'
+    overwrite: bool = False
+    segment: int = SEGMENT_FRAMES
+
+
+@dataclass
+class Summary:
+    """What was done.
+
+    Attributes:
+        outputs (list[str]): Files or folders written.
+        frames (int): Frames of the output.
+        resumed (int): How many of them an earlier run had restored.
+        seconds (float): How long this run took.
+        size (tuple[int, int]): Width and height of the input.
+        scale (int): Size of the output over that of the input.
+        plan (Plan): Windows and tiles.
+        dtype (str): 'float32' or 'bfloat16'.
+        device (str): Where the network ran.
+        host_peak (int): Peak of main memory, bytes.
+        device_peak (int): Peak of the GPU's memory, bytes; 0 on a CPU.
+        encoder (str): Encoder and pixel format; empty for frames.
+        damage (str, optional): What is wrong with the input; only its good part was restored.
+        notes (list[str]): What else there is to know.
+    """
+
+    outputs: list[str]
+    frames: int
+    resumed: int
+    seconds: float
+    size: tuple[int, int]
+    scale: int
+    plan: Plan
+    dtype: str
+    device: str
+    host_peak: int
+    device_peak: int
+    encoder: str
+    damage: str | None
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        width, height = self.size
+        fresh = self.frames - self.resumed
+        tile = f'tiles of {self.plan.tile}' if self.plan.tile else 'whole frames'
+        lines = [
+            f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
+            f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
+            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.seconds, 1e-9):.2f} '
+            'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
+            f'windows of {self.plan.window} frames, overlap {self.plan.overlap}; {tile}; '
+            f'{self.dtype} on {self.device}',
+            f'peak memory {self.host_peak / 2**20:.0f} MB'
+            + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),
+            *(f'note: {note}' for note in self.notes),
+        ]
+        if self.damage:
+            lines.append(f'warning: only the good part was restored. {self.damage}')
+        return '\n'.join(lines)
+
+
+def restore_file(
+    restorer: VideoRestorer,
+    src: str,
+    dst: str,
+    frames: tuple[int, int | None] = (0, None),
+    options: OutputOptions | None = None,
+    rate: Fraction | None = None,
+    yuv_size: tuple[int, int] | None = None,
+    progress: bool = True,
+) -> Summary:
+    """Restore a video file, a folder of frames, a glob or raw YUV.
+
+    The output appears under its name when it is whole. Until then what is done lies in
+    ``<dst>.parts``; after an interruption, a call with the same arguments goes on from there.
+
+    Args:
+        restorer (VideoRestorer): The network with its settings.
+        src (str): See :func:`.sources.open_source`.
+        dst (str): A video file, or a folder (a name without suffix) for PNG frames.
+        frames (tuple): First frame and the one after the last; None for the end.
+        options (OutputOptions, optional): How to write.
+        rate (Fraction, optional): Frames per second of frames and raw YUV.
+        yuv_size (tuple[int, int], optional): (width, height) of a YUV file.
+        progress (bool): Whether to show a progress bar.
+
+    Returns:
+        Summary: What was done.
+
+    Raises:
+        DataError: The input can't be used.
+        OutputError: The output can't be written, or must not be.
+        EncodingError: The encoder or the container does not take the frames.
+    """
+    options = options or OutputOptions()
+    output = Path(dst)
+    compare = Path(options.compare) if options.compare else None
+    source = open_source(src, rate, yuv_size)
+    _check_outputs(source, output, compare, options)
+    start, stop = _checked_range(source, frames)
+    parts = Parts(output)
+    try:
+        job = _Job(restorer, source, start, stop, output, compare, options, parts, progress)
+        return job.run()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OutputError(
+            f'{parts.folder}: {error.strerror or "no space left"}. What is done is kept there: '
+            'make room and call the same again'
+        ) from error
+    finally:
+        parts.close()
+
+
+def _check_outputs(
+    source: Source, output: Path, compare: Path | None, options: OutputOptions
+) -> None:
+    read = [*source.files(), *([source.path] if Path(source.path).exists() else [])]
+    for path in filter(None, (output, compare)):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise OutputError(f'{path}: frames are written to a folder; give its name')
+        check_output(path, read, options.overwrite)
+        if path.exists() and path.is_dir() != (not path.suffix):
+            kind = 'a folder' if path.is_dir() else 'a file'
+            raise OutputError(f'{path} is {kind} already and is not replaced by the other kind')
+    if compare is not None and not compare.suffix:
+        raise OutputError(f'{compare}: the comparison is a video; give it a name such as cmp.mp4')
+    if compare is not None and compare.absolute() == output.absolute():
+        raise OutputError(f'{compare} is both the output and the comparison')
+
+
+def _checked_range(source: Source, frames: tuple[int, int | None]) -> tuple[int, int | None]:
+    start, stop = frames
+    if start < 0 or (stop is not None and stop <= start):
+        raise DataError(f'--frames {start}:{"" if stop is None else stop} holds no frames')
+    if source.num_frames is not None and start >= source.num_frames:
+        raise DataError(
+            f'{source.path} has {source.num_frames} frames, so none from {start} on (they count '
+            'from 0)'
+        )
+    return start, stop
+
+
+class _Job:
+    """One call of :func:`restore_file`."""
+
+    def __init__(
+        self,
+        restorer: VideoRestorer,
+        source: Source,
+        start: int,
+        stop: int | None,
+        output: Path,
+        compare: Path | None,
+        options: OutputOptions,
+        parts: Parts,
+        progress: bool,
+    ) -> None:
+        self.restorer, self.source, self.parts = restorer, source, parts
+        self.start, self.stop = start, stop
+        self.options, self.progress = options, progress
+        self.outputs = {'compare': compare} if compare else {}
+        self.outputs['output'] = output
+        self.encoder = ''
+
+    def run(self) -> Summary:
+        began = time.monotonic()
+        decided = self.parts.resume(self._arguments(), self.options.overwrite)
+        sinks = self._sinks()
+        if decided is None:
+            decided = self._decide()
+            self.parts.begin(self._arguments(), decided)
+        plan = Plan(**decided['plan'])
+        # Windows of a segment.
+        length = math.ceil(self.options.segment / plan.step)
+        done = 0
+        while all(sink.has_segment(done) for sink in sinks.values()):
+            done += 1
+        resumed = plan.frames_before(done * length)
+        if self.parts.end is None or done < self.parts.end['segments']:
+            self._restore(list(sinks.values()), plan, decided, done, length, resumed)
+        else:
+            resumed = self.parts.end['frames']
+        end = self.parts.end
+        notes = [*decided['notes'], *self._assemble(sinks, decided, end)]
+        self.parts.remove()
+        height, width = self.source.look.height, self.source.look.width
+        return Summary(
+            outputs=[str(path) for path in reversed(self.outputs.values())],
+            frames=end['frames'],
+            resumed=resumed,
+            seconds=time.monotonic() - began,
+            size=(width, height),
+            scale=self.restorer.scale,
+            plan=plan,
+            dtype=decided['dtype'],
+            device=str(self.restorer.device),
+            host_peak=peak_host_memory(),
+            device_peak=peak_device_memory(self.restorer.device),
+            encoder=self.encoder,
+            damage=end['damage'],
+            notes=notes,
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        options = self.options
+        return {
+            'input': self.source.fingerprint(),
+            'weights': self.restorer.fingerprint(),
+            'version': __version__,
+            'frames': [self.start, self.stop],
+            'fps': str(self.source.look.rate),
+            'size': [self.source.look.width, self.source.look.height],
+            **self.restorer.settings(),
+            'codec': [options.codec, options.crf, options.preset, options.pix_fmt],
+            'without': list(options.without),
+            'compare': [options.compare, options.compare_mode],
+            'segment': options.segment,
+        }
+
+    def _decide(self) -> dict[str, Any]:
+        """What depends on this machine at this moment, and must not change when resuming."""
+        look = self.source.look
+        pictures = list(islice(self.source.pictures(self.start, self.stop), _FIRST_FRAMES))
+        if not pictures:
+            raise DataError(
+                f'{self.source.path} has no frame {self.start}. {self.source.damage or ""}'
+            )
+        rgbs = [picture.rgb for picture in pictures]
+        plan = self.restorer.plan(look.height, look.width, rgbs[0].itemsize)
+        return {
+            'plan': asdict(plan),
+            'dtype': self.restorer.choose_dtype(rgbs),
+            'notes': self.restorer.notes,
+            'start_time': pictures[0].time,
+        }
+
+    def _sinks(self) -> dict[str, Sink]:
+        sinks: dict[str, Sink] = {}
+        look, scale = self.source.look, self.restorer.scale
+        streams = self.source.path if self.source.has_streams else None
+        for name, path in self.outputs.items():
+            folder = self.parts.folder / name
+            if not path.suffix:
+                sinks[name] = FolderSink(folder)
+                continue
+            beside = name == 'compare' and self.options.compare_mode == 'side'
+            settings = self._encoder_for(path, scaled(look, scale, 2 if beside else 1))
+            compose = COMPARISONS[self.options.compare_mode] if name == 'compare' else None
+            sinks[name] = VideoSink(folder, path, settings, streams, self.options.without, compose)
+            self.encoder = f'{settings.codec}, {settings.pix_fmt}'
+        return sinks
+
+    def _encoder_for(self, path: Path, look: Any) -> EncoderSettings:
+        options = self.options
+        return choose_encoder(
+            look,
+            path.suffix.lower(),
+            codec=options.codec,
+            crf=options.crf,
+            preset=options.preset,
+            pix_fmt=options.pix_fmt,
+        )
+
+    def _restore(
+        self,
+        sinks: Sequence[Sink],
+        plan: Plan,
+        decided: dict[str, Any],
+        segment: int,
+        length: int,
+        resumed: int,
+    ) -> None:
+        """Restore from a segment on, and write down the end."""
+        # The window before is restored once more, for it fades into the next one.
+        window = segment * length - 1 if segment else 0
+        first = self.start + window * plan.step
+        context = resumed - window * plan.step
+        shift = decided['start_time'] - self.source.first_time if self.start else 0
+        pending: deque[Picture] = deque()
+        last: Picture | None = None
+        frames = resumed
+        with ExitStack() as stack:
+            for sink in sinks:
+                stack.callback(sink.abandon)
+            bar = stack.enter_context(self._bar(resumed))
+            source = Prefetcher(self.source.pictures(first, self.stop), _FRAMES_AHEAD)
+            stack.callback(source.close)
+            writer = BackgroundCalls(plan.step)
+            stack.callback(writer.abandon)
+
+            def each(call: Callable[[Sink], object]) -> None:
+                writer.add(lambda: [call(sink) for sink in sinks])
+
+            def arriving() -> Iterator[Any]:
+                for index, picture in enumerate(source):
+                    if index >= context:
+                        pending.append(replace(picture, time=picture.time - shift))
+                    yield picture.rgb
+
+            restored = self.restorer.restore_windows(
+                arriving(), plan, decided['dtype'], resumed=bool(segment)
+            )
+            for number, window in enumerate(restored, segment * length):
+                if number % length == 0:
+                    if number > segment * length:
+                        each(lambda sink: sink.finish())
+                    each(lambda sink, n=number // length: sink.start(n))
+                for image in window:
+                    last = pending.popleft()
+                    each(partial(_write, last, image))
+                    writer.add(bar.update)
+                frames += len(window)
+                segments = number // length + 1
+            if last is None:
+                raise DataError(f'{self.source.path} ends before frame {first}.')
+            each(lambda sink: sink.finish())
+            writer.finish()
+        self.parts.set_end(
+            segments=segments,
+            frames=frames,
+            last_duration=last.duration,
+            end_time=last.time + shift + last.duration,
+            damage=self.source.damage,
+        )
+
+    def _bar(self, done: int) -> tqdm:
+        total = self.source.num_frames
+        if total is not None:
+            total = (total if self.stop is None else min(total, self.stop)) - self.start
+        return tqdm(total=total, initial=done, unit='frame', disable=not self.progress)
+
+    def _assemble(
+        self, sinks: dict[str, Sink], decided: dict[str, Any], end: dict[str, Any]
+    ) -> list[str]:
+        """Make the outputs; the main one last. Returns notes."""
+        base = self.source.look.time_base
+        cut_off = self.stop is not None or end['damage'] is not None
+        cut = Cut(
+            start=decided['start_time'] * base if self.start else None,
+            stop=end['end_time'] * base if cut_off else None,
+            shift=(decided['start_time'] - self.source.first_time) * base
+            if self.start
+            else Fraction(0),
+        )
+        left_out: list[str] = []
+        for name, sink in sinks.items():
+            left_out = sink.assemble(self.outputs[name], end['segments'], end['last_duration'], cut)
+        return [f'not in the output: {what}' for what in left_out]
+
+
+def _write(picture: Picture, image: Any, sink: Sink) -> None:
+    sink.write(picture, image)

@@ -1,0 +1,178 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Cutting a video of any length and size into pieces that a network can take at once.
+
+Neighbouring pieces overlap. Near its ends a piece lacks context, so what is made of them is
+discarded; in the middle of the overlap one piece fades into the next.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+T = TypeVar('T')
+
+# Tiles start at multiples of this: a network that shrinks frames sees the whole frame's grid.
+GRID = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pieces that a video is restored in.
+
+    Window k has the frames from ``k * step`` on; where it lies never depends on where reading
+    began. A window fades into the next one over :attr:`fade` frames, from the next one's frame
+    :attr:`fade_start` on.
+
+    Attributes:
+        window (int): Frames that the network sees at once.
+        overlap (int): Half of what neighbouring windows share, in frames.
+        tile (int): Side of a tile in pixels of the input; 0 for whole frames.
+        tile_overlap (int): Half of what neighbouring tiles share at least, in pixels.
+    """
+
+    window: int
+    overlap: int
+    tile: int = 0
+    tile_overlap: int = 0
+
+    @property
+    def step(self) -> int:
+        """Frames from a window's start to the next one's."""
+        return self.window - 2 * self.overlap
+
+    @property
+    def fade(self) -> int:
+        """Frames over which a window fades into the next one."""
+        return min(self.overlap, self.step)
+
+    @property
+    def fade_start(self) -> int:
+        """The first frame of a window that is used, but for the video's first window."""
+        return self.overlap - self.fade // 2
+
+    def frames_before(self, window: int) -> int:
+        """Number of frames that are done when window number ``window`` comes."""
+        return window * self.step + self.fade_start if window else 0
+
+
+def sliding_windows(frames: Iterable[T], plan: Plan) -> Iterator[tuple[Sequence[T], bool]]:
+    """Cut a stream of frames into windows.
+
+    Args:
+        frames (Iterable): The frames, from the start of a window on; no more than
+            ``window + 1`` of them are held.
+        plan (Plan): How long the windows are.
+
+    Yields:
+        tuple[Sequence, bool]: The frames of a window, and whether it is the last one. All have
+        ``window`` frames but the last, which has more than ``2 * overlap`` unless it is the only
+        one.
+    """
+    source = iter(frames)
+    held = list(islice(source, plan.window + 1))
+    while len(held) > plan.window:
+        yield held[: plan.window], False
+        del held[: plan.step]
+        held.extend(islice(source, plan.step))
+    if held:
+        yield held, True
+
+
+def join_windows(
+    windows: Iterable[tuple[np.ndarray, bool]], plan: Plan, resumed: bool = False
+) -> Iterator[np.ndarray]:
+    """Join restored windows.
+
+    Args:
+        windows (Iterable): Frames (t, h, w, 3) of each window and whether it is the last one.
+        plan (Plan): How long the windows are.
+        resumed (bool): Whether the first one is not the video's first. It then only fades into
+            the next one. Default: False.
+
+    Yields:
+        np.ndarray: What each window adds to the video, (k, h, w, 3). Of a resumed stream's first
+        window nothing is yielded.
+    """
+    fading: np.ndarray | None = None
+    for number, (window, is_last) in enumerate(windows):
+        start = plan.fade_start if number else 0
+        stop = len(window) if is_last else plan.step + plan.fade_start
+        if fading is not None:
+            for i, old in enumerate(fading):
+                weight = np.float32((i + 1) / (len(fading) + 1))
+                new = window[start + i]
+                blend(old, new, weight, out=new)
+        if number or not resumed:
+            yield window[start:stop]
+        fading = None if is_last else window[stop : stop + plan.fade].copy()
+
+
+class Tile(NamedTuple):
+    """A stretch of one axis.
+
+    Attributes:
+        start (int): First pixel.
+        stop (int): The pixel after the last.
+        fade_start (int): Where the tile before begins to fade into this one.
+        fade_stop (int): Where only this one is left.
+    """
+
+    start: int
+    stop: int
+    fade_start: int
+    fade_stop: int
+
+
+def tile_axis(length: int, tile: int, overlap: int) -> list[Tile]:
+    """Cut one axis of a frame into overlapping tiles.
+
+    Args:
+        length (int): Length of the axis in pixels.
+        tile (int): Length of a tile, 0 for the whole axis; if smaller than ``length``, at least
+            ``2 * overlap + 4``.
+        overlap (int): Half of what neighbours share at least, in pixels. They fade over the
+            middle half of what they share.
+
+    Returns:
+        list[Tile]: Tiles that cover the axis. The last one is up to 3 pixels longer.
+    """
+    if not 0 < tile < length:
+        return [Tile(0, length, 0, 0)]
+    last = (length - tile) // GRID * GRID
+    starts = [*range(0, last, (tile - 2 * overlap) // GRID * GRID), last]
+    stops = [*(start + tile for start in starts[:-1]), length]
+    tiles = [Tile(0, stops[0], 0, 0)]
+    for i in range(1, len(starts)):
+        shared = stops[i - 1] - starts[i]
+        fade_start = starts[i] + shared // 4
+        tiles.append(Tile(starts[i], stops[i], fade_start, fade_start + shared // 2))
+    return tiles
+
+
+def place(target: np.ndarray, piece: np.ndarray, tile: Tile, scale: int, axis: int) -> None:
+    """Put a restored tile beside the ones before it.
+
+    Args:
+        target (np.ndarray): Where it goes; what comes before it is there already.
+        piece (np.ndarray): The restored tile, of the same size in all other axes. It is changed.
+        tile (Tile): Where it lies, in pixels of the input.
+        scale (int): Size of the output over that of the input.
+        axis (int): The axis that is cut.
+    """
+    target, piece = target.swapaxes(0, axis), piece.swapaxes(0, axis)
+    begin, end = scale * tile.fade_start, scale * tile.fade_stop
+    offset = scale * tile.start
+    length = end - begin
+    weight = (np.arange(length, dtype=np.float32) + 1) / (length + 1)
+    weight = weight.reshape(-1, *[1] * (target.ndim - 1))
+    blend(target[begin:end], piece[begin - offset : end - offset], weight, out=target[begin:end])
+    target[end : scale * tile.stop] = piece[end - offset :]
+
+
+def blend(old: np.ndarray, new: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
+    """Write ``(1 - weight) * old + weight * new`` to ``out``, rounded if those are integers."""
+    mixed = old * (1 - weight) + new * weight
+    out[...] = mixed if out.dtype.kind == 'f' else np.rint(mixed)
