@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from s2svr_mm.datasets import flow_to_rgb
 from s2svr_mm.engine.checkpoint import AtomicBackend
-from s2svr_mm.evaluation import EndPointError, flow_errors
+from s2svr_mm.evaluation import flow_errors, mean_errors
 from s2svr_mm.models.flow import neighbour_flows
 from s2svr_mm.models.flow.unsupervised import flow_at
 from s2svr_mm.models.flow.weights import load_weights
@@ -112,8 +112,7 @@ class FlowTable:
 
     def mean(self, estimator: str, degradation: str) -> dict[str, float]:
         """Means over the scenes, by name of the error."""
-        scenes = list(self.rows[estimator, degradation].values())
-        return EndPointError().compute_metrics(scenes)
+        return mean_errors(list(self.rows[estimator, degradation].values()))
 
     def to_markdown(self) -> str:
         """Mean end-point errors, one-pixel outliers in brackets: a row for each estimator."""
@@ -180,7 +179,6 @@ def evaluate_flow(
     """
     estimators = list(estimators)
     table = FlowTable()
-    bins = EndPointError().bins
     for kind in degradations:
         for sample in _pairs(data_root, kind):
             frames = sample['inputs'].float().div(255).to(device)
@@ -191,7 +189,7 @@ def evaluate_flow(
                 flow = estimator(frames[:1], frames[1:])
                 flow = flow_at(flow.float(), true.shape[1:])[0].cpu().numpy()
                 scenes = table.rows.setdefault((estimator.name, kind), {})
-                scenes[scene] = flow_errors(flow, true, valid, bins)
+                scenes[scene] = flow_errors(flow, true, valid)
                 if pictures:
                     longest = np.linalg.norm(true, axis=0)[valid].max()
                     name = f'{kind}_{estimator.name.replace(" ", "_")}'

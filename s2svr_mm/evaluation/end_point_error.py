@@ -8,6 +8,8 @@ import numpy as np
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmagic.registry import METRICS
 
+DEFAULT_BINS = (0, 2, 5, 10)
+
 
 @METRICS.register_module()
 class EndPointError(BaseSampleWiseMetric):
@@ -28,11 +30,11 @@ class EndPointError(BaseSampleWiseMetric):
 
     metric = 'EPE'
 
-    def __init__(self, bins: Sequence[float] = (0, 2, 5, 10), **kwargs) -> None:
+    def __init__(self, bins: Sequence[float] = DEFAULT_BINS, **kwargs) -> None:
         if list(bins) != sorted(set(bins)) or not bins:
             raise ValueError(f'bins must rise, but got {bins}.')
         super().__init__(gt_key='gt_flow', pred_key='pred_flow', **kwargs)
-        self.bins = (*bins, np.inf)
+        self.bins = tuple(bins)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Measures a batch.
@@ -58,15 +60,30 @@ class EndPointError(BaseSampleWiseMetric):
         Returns:
             dict[str, float]: The means; NaN for a bin that no pair has a pixel in.
         """
-        table = {name: [result[name] for result in results] for name in results[0]}
-        return {
-            name: float(np.nanmean(values)) if not np.isnan(values).all() else float('nan')
-            for name, values in table.items()
-        }
+        return mean_errors(results)
+
+
+def mean_errors(results: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Averages the errors of several flows.
+
+    Args:
+        results (Sequence[dict[str, float]]): What :func:`flow_errors` returned for each.
+
+    Returns:
+        dict[str, float]: The means of what is not NaN; NaN if all of it is.
+    """
+    means = {}
+    for name in results[0]:
+        known = [result[name] for result in results if not np.isnan(result[name])]
+        means[name] = float(np.mean(known)) if known else float('nan')
+    return means
 
 
 def flow_errors(
-    estimated: np.ndarray, true: np.ndarray, valid: np.ndarray, bins: Sequence[float]
+    estimated: np.ndarray,
+    true: np.ndarray,
+    valid: np.ndarray,
+    bins: Sequence[float] = DEFAULT_BINS,
 ) -> dict[str, float]:
     """Measures one flow.
 
@@ -74,7 +91,7 @@ def flow_errors(
         estimated (np.ndarray): (2, h, w), pixels.
         true (np.ndarray): Of the same shape.
         valid (np.ndarray): (h, w), bool: where ``true`` is known.
-        bins (Sequence[float]): Limits of the bins of motion, the last one infinity.
+        bins (Sequence[float]): Limits of the bins of motion; the last has no upper one.
 
     Returns:
         dict[str, float]: ``EPE``, ``EPE_1px`` in percent, and ``EPE_A_B`` for each bin, NaN where
@@ -93,7 +110,7 @@ def flow_errors(
     error = np.linalg.norm(estimated - true, axis=0)[valid]
     motion = np.linalg.norm(true, axis=0)[valid]
     measured = dict(EPE=error.mean(), EPE_1px=100 * (error > 1).mean())
-    for low, high in pairwise(bins):
+    for low, high in pairwise((*bins, np.inf)):
         inside = error[(motion >= low) & (motion < high)]
         measured[f'EPE_{low:g}_{high:g}'] = inside.mean() if inside.size else np.nan
     return {name: float(value) for name, value in measured.items()}

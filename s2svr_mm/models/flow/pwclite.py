@@ -189,14 +189,29 @@ class PWCLite(StrictInit):
         Raises:
             ValueError: If the shapes differ or are not (n, 3, h, w).
         """
+        return self.flow_pyramid(ref, supp)[0]
+
+    def flow_pyramid(self, ref: Tensor, supp: Tensor) -> list[Tensor]:
+        """Estimates the flow of pairs of frames, with that of every level.
+
+        Args:
+            ref (Tensor): Reference frames, (n, 3, h, w), RGB in [0, 1], of any size.
+            supp (Tensor): Supporting frames, of the same shape.
+
+        Returns:
+            list[Tensor]: Five flows, finest first: at the frames' size (what :meth:`forward`
+            returns), a half, a quarter, an eighth and a sixteenth of it, rounded up; each in
+            pixels of its size.
+
+        Raises:
+            ValueError: If the shapes differ or are not (n, 3, h, w).
+        """
         check_pair(ref, supp)
-        h, w = ref.shape[-2:]
         levels = [level.chunk(2) for level in self._features(torch.cat((ref, supp)))]
-        flows = self._decode(*zip(*levels, strict=True))
-        return _upsample(flows[-1], 4)[..., :h, :w]
+        return _enlarged(self._decode(*zip(*levels, strict=True)), ref.shape[-2:])
 
     def flow_pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Estimates the flow of pairs in both directions, with that of every level.
+        """Estimates what :meth:`flow_pyramid` does in both directions, features computed once.
 
         Args:
             first (Tensor): (n, 3, h, w), RGB in [0, 1], of any size.
@@ -204,22 +219,16 @@ class PWCLite(StrictInit):
 
         Returns:
             tuple[list[Tensor], list[Tensor]]: The flows that live on ``first`` and those that
-            live on ``second``, five of each, finest first: at the frames' size (what
-            :meth:`forward` returns), a half, a quarter, an eighth and a sixteenth of it, rounded
-            up, in pixels of that size.
+            live on ``second``.
 
         Raises:
             ValueError: If the shapes differ or are not (n, 3, h, w).
         """
         check_pair(first, second)
-        h, w = first.shape[-2:]
         both = self._features(torch.cat((first, second)))
-        flows = self._decode(both, [torch.cat(level.chunk(2)[::-1]) for level in both])
-        pyramid = []
-        for i, flow in enumerate(reversed(flows)):
-            flow = _upsample(flow, 4)
-            pyramid.append(flow[..., : -(-h // 2**i), : -(-w // 2**i)].chunk(2))
-        forwards, backwards = zip(*pyramid, strict=True)
+        swapped = [torch.cat(level.chunk(2)[::-1]) for level in both]
+        flows = _enlarged(self._decode(both, swapped), first.shape[-2:])
+        forwards, backwards = zip(*(flow.chunk(2) for flow in flows), strict=True)
         return list(forwards), list(backwards)
 
     def neighbour_flows(self, frames: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -297,6 +306,15 @@ def check_pair(ref: Tensor, supp: Tensor) -> None:
             'Flow needs two batches of frames of one shape (n, 3, h, w), but got '
             f'{tuple(ref.shape)} and {tuple(supp.shape)}.'
         )
+
+
+def _enlarged(flows: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+    """Brings the flows of the levels to four times their size, finest first, without padding."""
+    h, w = size
+    return [
+        _upsample(flow, 4)[..., : -(-h // 2**i), : -(-w // 2**i)]
+        for i, flow in enumerate(reversed(flows))
+    ]
 
 
 def _upsample(flow: Tensor, factor: int) -> Tensor:

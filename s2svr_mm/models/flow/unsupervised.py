@@ -30,8 +30,9 @@ class UnsupervisedFlow(BaseModel):
     frames (:class:`FlowDistillHead`).
 
     Args:
-        estimator (dict): Config of the estimator. Losses of all levels need its
-            ``flow_pyramids``, as :class:`PWCLite` has; of any other only the flow itself is used.
+        estimator (dict): Config of the estimator. If it has ``flow_pyramid`` and
+            ``flow_pyramids``, as :class:`PWCLite`, the flows of all its levels are trained; of any
+            other the flow alone.
         known_warps (dict, optional): Config of :class:`KnownWarps`. Defaults to None.
         warp_loss (dict): Config of the loss between estimated and known flow. Defaults to
             ``dict(type='FlowDistillLoss')``.
@@ -43,10 +44,9 @@ class UnsupervisedFlow(BaseModel):
         scale_weights (Sequence[float]): Weights of the photometric loss, finest level first.
             Defaults to (1, 1, 1, 1, 0), ARFlow's.
         train_cfg (dict, optional): ``warp_iters`` (int): iterations on known warps alone (all, if
-            nothing else is configured).
-            ``occlusion_begin`` (int): first iteration at which hidden pixels, by the
-            forward-backward check, do not count; before, only those whose flow leaves the frame.
-            Both default to 0.
+            nothing else is configured). ``occlusion_begin`` (int): first iteration at which hidden
+            pixels, by the forward-backward check, do not count; before, only those whose flow
+            leaves the frame. Both default to 0.
         data_preprocessor (dict, optional): Config; it must bring frames to [0, 1].
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
@@ -158,7 +158,10 @@ class UnsupervisedFlow(BaseModel):
 
     def _warp_loss(self, inputs: Tensor, iteration: int) -> Tensor:
         ref, supp, flow = self.known_warps(inputs.flatten(0, 1), iteration)
-        estimated, _ = self._pyramids(ref, supp)
+        if hasattr(self.estimator, 'flow_pyramid'):
+            estimated = self.estimator.flow_pyramid(ref, supp)
+        else:
+            estimated = [self.estimator(ref, supp)]
         return sum(self.warp_loss(level, flow) for level in estimated) / len(estimated)
 
     def _photometric(

@@ -1,0 +1,32 @@
+# A student that starts as a copy of its teacher. Both are the weights that configs/flow_teacher.py
+# trains; others, by --cfg-options model.estimator.init_cfg.checkpoint=FILE and
+# model.flow_head.teacher.init_cfg.checkpoint=FILE.
+trained = dict(
+    type='PWCLite',
+    normalize_features=True,
+    init_cfg=dict(
+        type='Pretrained',
+        checkpoint='work_dirs/flow_teacher/iter_120000.pth',
+        prefix='estimator',
+    ),
+)
+model = dict(
+    type='UnsupervisedFlow',
+    estimator=trained,
+    flow_head=dict(
+        type='FlowDistillHead',
+        teacher=trained,
+        distill_loss=dict(type='FlowDistillLoss', loss_weight=1.0),
+        photometric_loss=dict(
+            type='PhotometricLoss',
+            l1_weight=0.0,
+            ssim_weight=0.0,
+            census_weight=1.0,
+            loss_weight=0.2,
+        ),
+        smoothness_loss=dict(type='EdgeAwareSmoothnessLoss', loss_weight=0.1),
+    ),
+    data_preprocessor=dict(
+        type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]
+    ),
+)

@@ -1,0 +1,44 @@
+# One student for all three degradations, drawn clip by clip. Their sizes differ, so a batch is one
+# clip, and four batches make a step.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/flow_student.py',
+    '_base_/datasets/flow_clips.py',
+    '_base_/schedules/flow.py',
+]
+
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='vertical'),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [
+                dict(type='FixedCrop', keys=['gt'], crop_size=(384, 384)),
+                dict(type='BicubicDownsample', scale=4),
+            ],
+            [
+                dict(type='FixedCrop', keys=['gt'], crop_size=(192, 192)),
+                dict(type='AverageMotionBlur', num_frames=3, stride=2, in_between=7),
+            ],
+            [
+                dict(type='FixedCrop', keys=['gt'], crop_size=(192, 192)),
+                dict(type='CompressVideo', qp=37),
+            ],
+        ],
+    ),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=1,
+    dataset=dict(
+        data_prefix=dict(_delete_=True, gt='train/gt'),
+        num_input_frames=5,
+        pipeline=train_pipeline,
+    ),
+)
+
+optim_wrapper = dict(optimizer=dict(lr=1e-4), accumulative_counts=4)
+train_cfg = dict(max_iters=160_000)
+default_hooks = dict(checkpoint=dict(interval=10_000))

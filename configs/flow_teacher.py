@@ -1,0 +1,17 @@
+# The teacher: PWC-Lite on clean clips, without labels. First warps that are known, small motion
+# before large; then photometry (census), hidden pixels left out once the flow is fair.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/unsupervised_flow.py',
+    '_base_/datasets/flow_clips.py',
+    '_base_/schedules/flow.py',
+]
+
+model = dict(
+    known_warps=dict(type='KnownWarps', max_motion=24.0, grow_iters=40_000),
+    photometric_loss=dict(
+        type='PhotometricLoss', l1_weight=0.0, ssim_weight=0.0, census_weight=1.0
+    ),
+    smoothness_loss=dict(type='EdgeAwareSmoothnessLoss'),
+    train_cfg=dict(warp_iters=80_000, occlusion_begin=85_000),
+)
