@@ -53,6 +53,7 @@ def recompress(
         av.VideoFrame: As many 'yuv420p' frames as came in, in the same order.
 
     Raises:
+        ValueError: A frame is too small.
         RuntimeError: The decoder returns another number of frames.
     """
     encode = av.CodecContext.create(encoder, 'w')
@@ -71,6 +72,11 @@ def recompress(
                 yield frame
 
     for frame in frames:
+        if min(frame.width, frame.height) < SMALLEST_SIDE:
+            raise ValueError(
+                f'{encoder} needs {SMALLEST_SIDE} pixels a side at least, got '
+                f'{frame.width}x{frame.height}.'
+            )
         if sent == 0:
             encode.width, encode.height = frame.width, frame.height
         frame.pts, frame.time_base = sent, encode.time_base

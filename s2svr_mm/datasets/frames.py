@@ -1,13 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Reading frames, whatever kind of file they lie in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .clips import open_clip
 from .images import read_image
 from .references import VIDEO_SUFFIXES, YUV_SUFFIXES, split_reference, suffix_of
-from .video import read_video
+from .video import decode_video, open_video, read_video, video_to_rgb
 from .yuv import read_yuv420, yuv420_to_rgb
 
 
@@ -45,3 +46,24 @@ def read_frames(
         else:
             frames[path] = [read_image(path)] * len(indices)
     return [frames[path][place] for path, place in places]
+
+
+def iterate_frames(path: str) -> Iterator[np.ndarray]:
+    """Read a clip from its first frame to its last, one at a time.
+
+    Args:
+        path (str): A folder of frames, a video file or a raw YUV file.
+
+    Yields:
+        np.ndarray: RGB frames, as :func:`read_frames` gives them.
+
+    Raises:
+        DataError: The clip is empty, has a hole in its numbering, or is damaged.
+    """
+    if suffix_of(path) in VIDEO_SUFFIXES:
+        open_clip(path)
+        with open_video(path) as container:
+            yield from map(video_to_rgb, decode_video(container, path))
+    else:
+        for reference in open_clip(path).references():
+            yield from read_frames([reference])

@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Compression artefacts from the real codec."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import av
 import cv2
@@ -53,23 +53,36 @@ class CompressVideo(ClipDegradation):
         """Compress a clip; see the base class."""
         value = self.values[np.random.randint(len(self.values))]
         params = encoder_params(self.codec, bframes=self.bframes, **{self.mode: value})
-        height, width = frames[0].shape[:2]
-        bottom = max(SMALLEST_SIDE - height, height % 2)
-        right = max(SMALLEST_SIDE - width, width % 2)
-        pictures = (
-            av.VideoFrame.from_ndarray(
-                cv2.copyMakeBorder(to_uint8(f), 0, bottom, 0, right, cv2.BORDER_REPLICATE),
-                format='rgb24',
-            ).reformat(format='yuv420p')
-            for f in frames
-        )
-        return [
-            np.ascontiguousarray(picture.to_ndarray(format='rgb24')[:height, :width])
-            for picture in recompress(pictures, self.codec, params)
-        ]
+        return list(compress_frames(frames, self.codec, params))
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(codec={self.codec!r}, {self.mode}={self.values}, '
             f'bframes={self.bframes})'
         )
+
+
+def compress_frames(frames: Iterable[np.ndarray], codec: str, params: str) -> Iterator[np.ndarray]:
+    """Encode RGB frames and decode them again, as a stream.
+
+    Args:
+        frames (Iterable[np.ndarray]): Frames (h, w, 3), RGB, [0, 255], of one size.
+        codec (str): 'libx265' or 'libx264'.
+        params (str): What :func:`s2svr_mm.datasets.codec.encoder_params` returned.
+
+    Yields:
+        np.ndarray: Frames (h, w, 3), uint8, as many as came in.
+    """
+    size = []
+
+    def pictures() -> Iterator[av.VideoFrame]:
+        for frame in frames:
+            height, width = size[:] = frame.shape[:2]
+            bottom = max(SMALLEST_SIDE - height, height % 2)
+            right = max(SMALLEST_SIDE - width, width % 2)
+            padded = cv2.copyMakeBorder(to_uint8(frame), 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+            yield av.VideoFrame.from_ndarray(padded, format='rgb24').reformat(format='yuv420p')
+
+    for picture in recompress(pictures(), codec, params):
+        height, width = size
+        yield np.ascontiguousarray(picture.to_ndarray(format='rgb24')[:height, :width])

@@ -1,0 +1,72 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Unpacking downloaded archives completely or not at all."""
+
+import gzip
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..references import DataError
+
+ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
+
+
+def archives_in(source: Path) -> list[Path]:
+    """Archives at the top of a folder, or the path itself if it is one."""
+    if source.is_file():
+        return [source]
+    return sorted(path for path in source.iterdir() if path.name.endswith(ARCHIVE_SUFFIXES))
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive unless that was done before.
+
+    Args:
+        archive (Path): A zip or tar file.
+        folder (Path): The folder for all archives' contents.
+
+    Returns:
+        Path: The folder with this archive's contents.
+
+    Raises:
+        DataError: The archive is of another kind, protected or damaged.
+    """
+    target = folder / archive.name.split('.')[0]
+    if target.is_dir():
+        return target
+    half_done = target.with_name(f'{target.name}.part')
+    shutil.rmtree(half_done, ignore_errors=True)
+    half_done.mkdir(parents=True)
+    try:
+        for _ in tqdm(_extract(archive, half_done), desc=f'Unpacking {archive.name}', unit='files'):
+            pass
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f'The archive {archive} is damaged or not complete ({error}). Download it again.'
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise DataError(
+            f'{archive} cannot be unpacked here: {error}. Unpack it yourself.'
+        ) from error
+    os.replace(half_done, target)
+    return target
+
+
+def _extract(archive: Path, folder: Path) -> Iterator[None]:
+    """Extract one member after another; checksums are verified on the way."""
+    if zipfile.is_zipfile(archive) or archive.suffix == '.zip':
+        with zipfile.ZipFile(archive) as file:
+            for member in file.infolist():
+                file.extract(member, folder)
+                yield
+    else:
+        with tarfile.open(archive) as file:
+            for member in file:
+                file.extract(member, folder, filter='data')
+                yield

@@ -1,0 +1,132 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Preparing a person's own videos: pairs of degraded frames and ground truth."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..clips import find_clips, open_clip
+from ..frames import iterate_frames
+from ..references import DataError
+from .degradations import BLUR_FRAMES, check_name, degrade_frames
+from .writing import clear_unfinished, disk_errors, run_tasks, write_folders, write_text
+
+SETTINGS_FILE = 'prepared.json'
+
+
+def prepare_clips(
+    src: Path,
+    dst: Path,
+    degradation: str = 'bi',
+    scale: int = 4,
+    val: Sequence[str] = (),
+    workers: int = 1,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Make ``train/lq``, ``train/gt``, ``val/lq`` and ``val/gt`` from good videos.
+
+    Frames become 8-bit PNGs named 00000000.png and so on. A second call goes on where the first
+    ended.
+
+    Args:
+        src (Path): A folder of videos, folders of frames or raw YUV files, at any depth. Only
+            ever read.
+        dst (Path): The folder to prepare.
+        degradation (str): 'bi', 'bd', 'blur' or 'qp' with a number; see
+            :func:`.degradations.check_name`. Default: 'bi'.
+        scale (int): For 'bi' and 'bd'. Default: 4.
+        val (Sequence[str]): Clips to keep for validation: paths relative to ``src`` without their
+            endings. Default: the last clip.
+        workers (int): Number of processes.
+        report (Callable[[str], None]): Where messages go.
+
+    Raises:
+        DataError: There are fewer than two clips, a clip of ``val`` is unknown, a clip can't be
+            read, ``dst`` was prepared in another way, or the disk is full.
+    """
+    check_name(degradation)
+    if not src.is_dir():
+        raise DataError(f'{src} is no folder. Give one that holds videos or folders of frames.')
+    if dst.resolve() == src.resolve() or src.resolve() in dst.resolve().parents:
+        raise DataError(f'{dst} lies in {src}, which is only read. Choose another --dst.')
+    clips = find_clips(str(src))
+    if len(clips) < 2:
+        raise DataError(
+            f'{src} holds one clip; one more is needed, to validate on. Cut a part off the video.'
+        )
+    val = list(val) or [list(clips)[-1]]
+    if unknown := sorted(set(val) - set(clips)):
+        raise DataError(f'{src} has no clip {", ".join(unknown)}. It has: {", ".join(clips)}.')
+    if len(set(val)) == len(clips):
+        raise DataError('All clips are kept for validation; none is left to train on.')
+    with disk_errors(dst):
+        clear_unfinished(dst)
+        _remember_settings(dst, dict(degradation=degradation, scale=scale, val=sorted(set(val))))
+        tasks = [
+            (path, key, dst / ('val' if key in val else 'train'), degradation, scale, dst)
+            for key, path in clips.items()
+        ]
+        lengths = run_tasks(prepare_clip, tasks, workers, 'Preparing')
+    report(f'{dst} is ready: {len(clips)} clips, {sum(lengths)} frames; val: {", ".join(val)}.')
+
+
+def prepare_clip(
+    path: str, name: str, folder: Path, degradation: str, scale: int, root: Path
+) -> int:
+    """Write one clip as ``lq/<name>`` and ``gt/<name>``, unless both are there.
+
+    Args:
+        path (str): A folder of frames, a video or a raw YUV file.
+        name (str): The clip's name.
+        folder (Path): The folder of 'lq' and 'gt', in ``root``.
+        degradation (str): See :func:`.degradations.check_name`.
+        scale (int): For 'bi' and 'bd'.
+        root (Path): The folder being prepared.
+
+    Returns:
+        int: The number of frames written, or found.
+
+    Raises:
+        DataError: The clip can't be read, is too short, or its frames differ in size.
+    """
+    if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
+        raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
+    gt = folder / 'gt' / name
+    frames = check_sizes(iterate_frames(path), path)
+    write_folders([gt, folder / 'lq' / name], degrade_frames(frames, degradation, scale), root)
+    return open_clip(str(gt)).num_frames
+
+
+def check_sizes(frames: Iterable[np.ndarray], path: str) -> Iterator[np.ndarray]:
+    """Pass frames on, refusing one that differs in size.
+
+    Args:
+        frames (Iterable[np.ndarray]): Frames (h, w, 3).
+        path (str): Where they come from.
+
+    Yields:
+        np.ndarray: The same frames.
+    """
+    shape = None
+    for number, frame in enumerate(frames):
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise DataError(
+                f'{path}: frame {number} is {frame.shape[1]}x{frame.shape[0]}, the first one '
+                f'{shape[1]}x{shape[0]}. All frames of a clip need one size.'
+            )
+        yield frame
+
+
+def _remember_settings(dst: Path, settings: dict) -> None:
+    file = dst / SETTINGS_FILE
+    text = json.dumps(settings, indent=2) + '\n'
+    if not file.exists():
+        write_text(file, text, dst)
+    elif (before := file.read_text(encoding='utf-8')) != text:
+        raise DataError(
+            f'{dst} was prepared with other settings ({" ".join(before.split())}). Choose another '
+            '--dst, or remove it.'
+        )

@@ -1,0 +1,201 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Writing clips so that whatever has its final name is complete."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..clips import open_clip
+from ..images import read_image
+from ..references import DataError
+from ..transforms.degradation import to_uint8
+
+WORK_FOLDER = '.unfinished'
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def disk_errors(root: Path) -> Iterator[None]:
+    """Turn a full disk into one message.
+
+    Args:
+        root (Path): The folder being written to.
+
+    Raises:
+        DataError: Nothing more can be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise DataError(
+            f'No space left for {root} ({error.strerror}). Everything there that has its final '
+            'name is complete; free some space and give the same command again.'
+        ) from error
+
+
+@contextmanager
+def unfinished(target: Path, root: Path) -> Iterator[Path]:
+    """A path to write to that becomes ``target`` once all is written.
+
+    Args:
+        target (Path): A file or folder in ``root`` that does not exist yet.
+        root (Path): The folder being prepared.
+
+    Yields:
+        Path: Where to write; gone again if writing fails.
+    """
+    work = root / WORK_FOLDER / f'{os.getpid()}-{target.name}'
+    work.parent.mkdir(parents=True, exist_ok=True)
+    _remove(work)
+    try:
+        yield work
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(work, target)
+    except BaseException:
+        _remove(work)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear_unfinished(root: Path) -> None:
+    """Remove what an interrupted run left in ``root``."""
+    shutil.rmtree(root / WORK_FOLDER, ignore_errors=True)
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    """Write an RGB frame as an 8-bit PNG.
+
+    Args:
+        path (Path): The file.
+        frame (np.ndarray): (h, w, 3), RGB, [0, 255]; rounded to 8 bits.
+    """
+    path.write_bytes(cv2.imencode('.png', to_uint8(frame)[..., ::-1])[1].tobytes())
+
+
+def write_text(path: Path, text: str, root: Path) -> None:
+    """Write a text file completely or not at all, replacing an older one."""
+    with unfinished(path, root) as work:
+        work.write_text(text, encoding='utf-8')
+
+
+def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):
+    """Bring a clip of a download under its new name, by links or as a copy.
+
+    A clip that is there already, with as many frames, is left alone.
+
+    Args:
+        source (Path): A folder of frames or a file.
+        target (Path): Its new place in ``root``.
+        root (Path): The folder being prepared.
+        frame_name (str): Format for the frames' new names; empty to keep them.
+        copy (bool): Copy instead of linking.
+
+    Raises:
+        DataError: Something else stands at the target.
+    """
+    if os.path.lexists(target):
+        if not target.exists() or not _same_clip(source, target):
+            raise DataError(f'{target} exists, but not as a copy of {source}. Remove it.')
+        return
+    transfer = shutil.copy if copy else os.symlink
+    source = source.resolve()
+    with unfinished(target, root) as work:
+        if frame_name:
+            work.mkdir()
+            for number, name in enumerate(open_clip(str(source)).names):
+                frame = work / frame_name.format(number)
+                if Path(name).suffix.lower() == frame.suffix:
+                    transfer(source / name, frame)
+                else:
+                    write_png(frame, read_image(str(source / name)))
+        elif copy and source.is_dir():
+            shutil.copytree(source, work)
+        else:
+            transfer(source, work)
+
+
+def _same_clip(source: Path, target: Path) -> bool:
+    if source.is_file():
+        return target.is_file() and source.stat().st_size == target.stat().st_size
+    return open_clip(str(source)).num_frames == open_clip(str(target)).num_frames
+
+
+def write_folders(
+    folders: Sequence[Path],
+    rows: Iterable[Sequence[np.ndarray]],
+    root: Path,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Write folders of PNGs together, e.g. ground truth and its degraded version.
+
+    Folders that exist already are complete; if only some do, all are written again.
+
+    Args:
+        folders (Sequence[Path]): Folders in ``root``.
+        rows (Iterable[Sequence[np.ndarray]]): For each number, one frame for each folder.
+        root (Path): The folder being prepared.
+        names (Sequence[str], optional): The files' names without their endings. Default: None
+            (eight digits from 00000000).
+    """
+    if all(folder.is_dir() for folder in folders):
+        return
+    for folder in folders:
+        _remove(folder)
+    first, *others = folders
+    with unfinished(first, root) as work:
+        parts = [work.with_name(f'{work.name}-{i}') for i in range(len(others))]
+        try:
+            for folder in (work, *parts):
+                _remove(folder)
+                folder.mkdir()
+            for number, row in enumerate(rows):
+                name = f'{number:08d}' if names is None else names[number]
+                for folder, frame in zip((work, *parts), row, strict=True):
+                    write_png(folder / f'{name}.png', frame)
+            for part, folder in zip(parts, others, strict=True):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(part, folder)
+        except BaseException:
+            for part in parts:
+                _remove(part)
+            raise
+
+
+def run_tasks(function: Callable, tasks: Sequence[tuple], workers: int, title: str) -> list:
+    """Call a function for each task in several processes, with a progress bar.
+
+    Args:
+        function (Callable): A module's function.
+        tasks (Sequence[tuple]): Its arguments.
+        workers (int): Number of processes; 1 stays in this one.
+        title (str): What the progress bar says.
+
+    Returns:
+        list: What the calls returned, in order.
+    """
+    if workers <= 1 or len(tasks) <= 1:
+        return [function(*task) for task in tqdm(tasks, desc=title, unit='clips')]
+    chunk = max(1, min(32, len(tasks) // (8 * workers)))
+    with ProcessPoolExecutor(workers) as pool:
+        try:
+            results = pool.map(function, *zip(*tasks, strict=True), chunksize=chunk)
+            return list(tqdm(results, desc=title, total=len(tasks), unit='clips'))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -1,0 +1,177 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import errno
+import multiprocessing
+import os
+import resource
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmagic.registry import DATASETS
+from mmengine import Config
+
+from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVideo, DataError
+from s2svr_mm.datasets.frames import iterate_frames
+from s2svr_mm.datasets.preparation import prepare_clips
+
+CONFIG = Path(__file__).parents[3] / 'configs/_base_/datasets/clips.py'
+
+
+@pytest.fixture
+def src(tmp_path, make_clip, save_frames, save_video):
+    """A video, a folder of frames in a folder, and a raw YUV file."""
+    root = tmp_path / 'mine'
+    save_video(root / 'walk.mp4', make_clip(9, 74, 98, seed=0))
+    save_frames(root / 'trip/day10', make_clip(8, 72, 96, seed=1), start=5)
+    yuv = np.random.default_rng(0).integers(100, 140, (8, 108, 96), np.uint8)
+    (root / 'zoo_96x72_8.yuv').write_bytes(yuv.tobytes())
+    return root
+
+
+@pytest.fixture
+def dst(tmp_path):
+    return tmp_path / 'data'
+
+
+def frames(path):
+    return list(iterate_frames(str(path)))
+
+
+class TestPrepareClips:
+    def test_layout_of_the_config(self, src, dst):
+        prepare_clips(src, dst)
+        config = Config.fromfile(CONFIG)
+        for loader, keys in (
+            ('train_dataloader', ['trip/day10', 'walk']),
+            ('val_dataloader', ['zoo_96x72_8']),
+        ):
+            dataset = config[loader].dataset
+            dataset.update(data_root=str(dst), pipeline=[dict(type='LoadClip')])
+            dataset = DATASETS.build(dataset)
+            assert [dataset[i]['key'] for i in range(len(dataset))] == keys
+            assert all(dataset[i]['scale'] == 4 for i in range(len(dataset)))
+
+    def test_frames_are_the_cropped_source_and_its_bicubic(self, src, dst):
+        prepare_clips(src, dst)
+        source = frames(src / 'walk.mp4')
+        expected = BicubicDownsample(4).transform(dict(gt=source))
+        for folder, key in (('gt', 'gt'), ('lq', 'img')):
+            written = dst / 'train' / folder / 'walk'
+            assert sorted(os.listdir(written)) == [f'{i:08d}.png' for i in range(9)]
+            np.testing.assert_array_equal(frames(written), expected[key])
+        assert expected['gt'][0].shape == (72, 96, 3)
+
+    def test_compression(self, src, dst):
+        prepare_clips(src, dst, 'qp37', val=['walk'])
+        source = frames(src / 'walk.mp4')
+        np.testing.assert_array_equal(frames(dst / 'val/gt/walk'), source)
+        expected = CompressVideo(qp=37).transform(dict(gt=source))['img']
+        np.testing.assert_array_equal(frames(dst / 'val/lq/walk'), expected)
+
+    def test_blur_is_that_of_the_whole_clip(self, src, dst):
+        prepare_clips(src, dst, 'blur')
+        expected = AverageMotionBlur(7).transform(dict(gt=frames(src / 'walk.mp4')))
+        assert len(expected['gt']) == 3
+        np.testing.assert_array_equal(frames(dst / 'train/gt/walk'), expected['gt'])
+        np.testing.assert_array_equal(frames(dst / 'train/lq/walk'), expected['img'])
+
+    def test_a_second_call_goes_on(self, src, dst, monkeypatch):
+        from s2svr_mm.datasets.preparation import writing
+
+        write_png, count = writing.write_png, iter(range(1000))
+
+        def full_at_the_30th(path, frame):
+            if next(count) == 30:
+                raise OSError(errno.ENOSPC, 'No space left on device')
+            write_png(path, frame)
+
+        monkeypatch.setattr(writing, 'write_png', full_at_the_30th)
+        with pytest.raises(DataError, match=rf'No space left for {dst}.*same command again'):
+            prepare_clips(src, dst)
+        assert sorted(p.name for p in dst.glob('*/*/*')) == ['trip', 'trip']
+        assert len(frames(dst / 'train/lq/trip/day10')) == 8
+        assert not list((dst / '.unfinished').iterdir())
+        time = (dst / 'train/gt/trip/day10/00000000.png').stat().st_mtime_ns
+        prepare_clips(src, dst)
+        assert (dst / 'train/gt/trip/day10/00000000.png').stat().st_mtime_ns == time
+        assert len(frames(dst / 'train/lq/walk')) == len(frames(dst / 'train/gt/walk')) == 9
+
+    def test_half_a_pair_is_made_again(self, src, dst):
+        prepare_clips(src, dst)
+        shutil.rmtree(dst / 'train/lq/walk')
+        (dst / 'train/gt/walk/00000003.png').unlink()
+        prepare_clips(src, dst)
+        assert len(frames(dst / 'train/lq/walk')) == len(frames(dst / 'train/gt/walk')) == 9
+
+
+def prepare_with_small_files_only(src, dst, log):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    try:
+        prepare_clips(src, dst)
+    except DataError as error:
+        log.put(str(error))
+
+
+def test_a_write_that_the_system_refuses(src, dst):
+    # A limit on the size of files makes the kernel refuse a write, as a full disk does.
+    context = multiprocessing.get_context('fork')
+    log = context.Queue()
+    process = context.Process(target=prepare_with_small_files_only, args=(src, dst, log))
+    process.start()
+    assert log.get(timeout=60).startswith(f'No space left for {dst}')
+    process.join()
+    assert not list(dst.rglob('*.png'))
+    prepare_clips(src, dst)
+    assert len(frames(dst / 'train/lq/walk')) == 9
+
+
+class TestProblems:
+    def test_other_settings(self, src, dst):
+        prepare_clips(src, dst)
+        with pytest.raises(DataError, match=r'prepared with other settings .*"bi"'):
+            prepare_clips(src, dst, 'bd')
+
+    def test_unknown_degradation(self, src, dst):
+        for name in ('bicubic', 'qp', 'qp99'):
+            with pytest.raises(ValueError, match=rf"'{name}' is unknown; it is 'bi', 'bd', 'blur'"):
+                prepare_clips(src, dst, name)
+
+    def test_unknown_clip_for_validation(self, src, dst):
+        with pytest.raises(DataError, match=r'has no clip run\. It has: trip/day10, walk, zoo'):
+            prepare_clips(src, dst, val=['run'])
+
+    def test_nothing_left_to_train_on(self, src, dst):
+        with pytest.raises(DataError, match='none is left'):
+            prepare_clips(src, dst, val=['walk', 'trip/day10', 'zoo_96x72_8'])
+
+    def test_one_clip(self, tmp_path, dst, save_video, make_clip):
+        save_video(tmp_path / 'one/a.mp4', make_clip(3, 64, 64))
+        with pytest.raises(DataError, match='one holds one clip; one more is needed'):
+            prepare_clips(tmp_path / 'one', dst)
+
+    def test_no_folder(self, tmp_path, dst):
+        with pytest.raises(DataError, match=r'gone is no folder\. Give one that holds videos'):
+            prepare_clips(tmp_path / 'gone', dst)
+
+    def test_target_inside_the_source(self, src):
+        with pytest.raises(DataError, match='only read'):
+            prepare_clips(src, src / 'data')
+
+    def test_mixed_sizes(self, src, dst, make_clip, save_frames):
+        save_frames(src / 'trip/day10', make_clip(1, 64, 96), start=9)
+        with pytest.raises(DataError, match=r'day10: frame 4 is 96x64, the first one 96x72'):
+            prepare_clips(src, dst)
+        assert not list(dst.glob('*/*/*/*'))
+
+    def test_damaged_frame(self, src, dst):
+        path = src / 'trip/day10/00000007.png'
+        path.write_bytes(path.read_bytes()[:-50])
+        with pytest.raises(DataError, match=r'00000007\.png .*truncated'):
+            prepare_clips(src, dst, workers=2)
+        assert not (dst / 'train/gt/trip').exists()
+
+    def test_too_short_to_blur(self, src, dst, make_clip, save_video):
+        save_video(src / 'short.mp4', make_clip(6, 64, 64))
+        with pytest.raises(DataError, match=r'short\.mp4 has fewer frames than the 7'):
+            prepare_clips(src, dst, 'blur')
