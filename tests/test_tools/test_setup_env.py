@@ -37,6 +37,7 @@ def setup_env(
     os.close(module.LOCK)
     venv = tmp_path / '.venv'
     run = module.run
+    module.real_install = module.install
 
     def run_or_copy(*command: object) -> None:
         if command[1:3] == ('-m', 'venv'):
@@ -56,7 +57,7 @@ def setup_env(
         'install': lambda: (venv / 'installed').write_text('x'),
     }.items():
         monkeypatch.setattr(module, name, value)
-    module.REQUIREMENTS.write_text('mmcv==2.1.0\n')
+    module.REQUIREMENTS.write_text('mmcv==2.1.0\nopencv-python-headless==4.11.0.86\n')
     yield module
     os.close(module.LOCK)
 
@@ -115,6 +116,37 @@ def test_failed_installation_is_not_taken_for_finished(setup_env, monkeypatch):
     monkeypatch.setattr(setup_env, 'install', install)
     setup_env.main()
     assert setup_env.is_ready()
+
+
+@pytest.mark.parametrize('built_ops_load', [True, False])
+def test_mmcv_whose_ops_do_not_load_is_built_from_source(setup_env, monkeypatch, built_ops_load):
+    """As when pip finds a wheel that was built without torch, or for another one."""
+    steps = []
+    state = {'ops': 'none'}
+
+    def build_mmcv(*options: str) -> list[str]:
+        steps.append(('build', *options))
+        return ['mmcv.whl']
+
+    def pip_install(*arguments: object) -> None:
+        steps.append(('install', *arguments))
+        if 'mmcv.whl' in arguments and ('build', '--no-cache-dir', '--no-binary', 'mmcv') in steps:
+            state['ops'] = 'loaded' if built_ops_load else 'undefined symbol'
+
+    monkeypatch.setattr(setup_env, 'build_mmcv', build_mmcv)
+    monkeypatch.setattr(setup_env, 'pip_install', pip_install)
+    monkeypatch.setattr(setup_env, 'run', lambda *command, **options: steps.append(command))
+    monkeypatch.setattr(
+        setup_env, 'ops_error', lambda: '' if state['ops'] == 'loaded' else state['ops']
+    )
+    if built_ops_load:
+        setup_env.real_install()
+        assert steps[-1][-1] == 's2svr_mm.compat'
+    else:
+        with pytest.raises(SystemExit, match='undefined symbol\nmmcv was built, but'):
+            setup_env.real_install()
+    assert ('build',) in steps
+    assert ('install', '--force-reinstall', '--no-deps', 'mmcv.whl') in steps
 
 
 def test_what_outlives_a_killed_setup_keeps_the_next_one_waiting(setup_env):
