@@ -182,25 +182,26 @@ class VideoSource(Source):
         """Yield all frames; where the file is damaged they end and :attr:`damage` tells it."""
         with self._open() as container:
             ticks = max(round(1 / (self.look.rate * self.look.time_base)), 1)
-            time = None
-            frames = decode_video(container, self.path)
-            index = 0
-            while True:
-                try:
-                    frame = next(frames, None)
-                except DataError as error:
-                    if index == 0:
-                        raise
-                    self.damage = str(error)
-                    return
-                if frame is None:
-                    return
-                following = 0 if time is None else time + ticks
-                # Times must rise, or no container takes the frames.
-                given = following if frame.pts is None else frame.pts
-                time = given if time is None else max(given, time + 1)
-                yield Picture(self._to_rgb(frame), time, frame.duration or ticks, f'{index:08d}')
-                index += 1
+            held: Picture | None = None
+            for index, frame in enumerate(self._frames(container)):
+                following = self.first_time if held is None else held.time + ticks
+                time = following if frame.pts is None else frame.pts
+                if held is not None:
+                    # Times must rise, or no container takes the frames.
+                    time = max(time, held.time + 1)
+                    yield replace(held, duration=time - held.time)
+                held = Picture(self._to_rgb(frame), time, frame.duration or ticks, f'{index:08d}')
+            if held is not None:
+                yield held
+
+    def _frames(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """The frames up to where the file is damaged, but at least one."""
+        frames = decode_video(container, self.path)
+        yield next(frames)
+        try:
+            yield from frames
+        except DataError as error:
+            self.damage = str(error)
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         if frame.interlaced_frame:

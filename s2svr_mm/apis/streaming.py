@@ -53,7 +53,9 @@ class Prefetcher(Iterator[T]):
 
     def __init__(self, iterable: Iterable[T], size: int) -> None:
         self._queue = _BoundedQueue(size)
-        self._thread = threading.Thread(target=self._run, args=(iterable,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(iterable,), name='restore-read', daemon=True
+        )
         self._thread.start()
 
     def _run(self, iterable: Iterable[T]) -> None:
@@ -97,7 +99,7 @@ class BackgroundCalls:
     def __init__(self, size: int) -> None:
         self._queue = _BoundedQueue(size)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name='restore-write', daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

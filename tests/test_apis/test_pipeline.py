@@ -1,0 +1,497 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import errno
+import json
+import os
+import threading
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from s2svr_mm.apis import encoding, pipeline
+from s2svr_mm.apis.encoding import EncodingError, decoding_times
+from s2svr_mm.apis.parts import OutputError, Parts
+from s2svr_mm.apis.pipeline import OutputOptions
+from s2svr_mm.apis.restorer import VideoRestorer
+from s2svr_mm.datasets.references import DataError
+
+UNEVEN = [0, 40, 60, 130, 170, 190, 260, 300, 320, 390, 430, 450, 520, 560, 580, 650, 690, 710]
+
+
+class Same(nn.Module):
+    """Gives back what it gets, enlarged by repeating pixels."""
+
+    def __init__(self, scale=1):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x):
+        return x.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+
+
+def make(network=None, **kwargs):
+    settings = dict(device='cpu', dtype='float32', window=6, overlap=2, tile=0)
+    return VideoRestorer(network or Same(), **{**settings, **kwargs})
+
+
+def run(src, dst, network=None, frames=(0, None), rate=None, yuv_size=None, **options):
+    return make(network).restore_video(
+        str(src),
+        str(dst),
+        frames=frames,
+        rate=rate,
+        yuv_size=yuv_size,
+        options=OutputOptions(**options),
+        progress=False,
+    )
+
+
+def difference(a, b):
+    """Mean; up to 7 is what chroma of half the size costs these colourful clips, and other frames
+    differ by 40."""
+    return np.abs(a.astype(np.int16) - b.astype(np.int16)).mean()
+
+
+@pytest.fixture
+def movie(tmp_path, make_clip, save_movie):
+    """A movie with uneven times, sound, subtitles, and pixels that are not square."""
+    return save_movie(
+        tmp_path / 'in.mkv',
+        make_clip(18, 24, 32),
+        times=UNEVEN,
+        sound=True,
+        subtitles=True,
+        pixel_aspect=Fraction(4, 3),
+        options={'crf': '4'},
+    )
+
+
+def test_all_but_the_pictures_stays(movie, tmp_path, packets, pictures):
+    out = tmp_path / 'out.mkv'
+    summary = run(movie, out, Same(2), crf=4)
+    assert (summary.frames, summary.scale, summary.damage) == (18, 2, None)
+    times, frames = pictures(movie)
+    new_times, new_frames = pictures(out)
+    assert new_times == times
+    assert new_frames.shape == (18, 48, 64, 3)
+    assert difference(new_frames, frames.repeat(2, 1).repeat(2, 2)) < 8
+    for kind in ('audio', 'subtitle'):
+        assert packets(out, kind) == packets(movie, kind)
+        assert packets(out, kind)
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['in.mkv', 'out.mkv']
+    assert 'frames/s' in str(summary)
+    assert 'peak memory' in str(summary)
+
+
+def test_mp4_keeps_uneven_times_and_sound(tmp_path, make_clip, save_movie, packets, pictures):
+    movie = save_movie(tmp_path / 'in.mp4', make_clip(18, 24, 32), times=UNEVEN, sound=True)
+    run(movie, tmp_path / 'out.mp4', segment=5)
+    assert pictures(tmp_path / 'out.mp4')[0] == pictures(movie)[0] == [t / 1000 for t in UNEVEN]
+    assert packets(tmp_path / 'out.mp4', 'audio') == packets(movie, 'audio')
+
+
+def test_cut(movie, tmp_path, packets, pictures):
+    """Frames 5 to 11: from 190 ms to where frame 12 would start, moved to the start."""
+    run(movie, tmp_path / 'out.mkv', frames=(5, 12), crf=4)
+    times, frames = pictures(tmp_path / 'out.mkv')
+    assert times == [(t - 190) / 1000 for t in UNEVEN[5:12]]
+    assert difference(frames, pictures(movie)[1][5:12]) < 8
+    sound = packets(tmp_path / 'out.mkv', 'audio')
+    expected = [
+        (round(time - 0.19, 3), data)
+        for time, data in packets(movie, 'audio')
+        if 0.19 <= time < 0.52
+    ]
+    assert [data for _, data in sound] == [data for _, data in expected]
+    assert np.allclose([t for t, _ in sound], [t for t, _ in expected], atol=0.0011)
+    text = packets(tmp_path / 'out.mkv', 'subtitle')
+    assert text == [(0.01, b'line 1'), (0.21, b'line 2')]
+
+
+@pytest.mark.parametrize('rotation', [90, 180, 270])
+def test_rotation(tmp_path, make_clip, save_movie, pictures, rotation):
+    """What is written stands upright, so it looks the same in every player."""
+    clip = make_clip(4, 24, 32)
+    movie = save_movie(
+        tmp_path / 'in.mp4',
+        clip,
+        rotation=rotation,
+        pixel_aspect=Fraction(4, 3),
+        options={'crf': '4'},
+    )
+    with av.open(str(movie)) as container:
+        turns = next(container.decode(video=0)).rotation // 90
+    assert turns % 4
+    run(movie, tmp_path / 'out.mp4', crf=4)
+    assert difference(pictures(tmp_path / 'out.mp4')[1], np.rot90(clip, turns, (1, 2))) < 8
+    with av.open(str(tmp_path / 'out.mp4')) as container:
+        aspect = container.streams.video[0].sample_aspect_ratio
+        assert aspect == (Fraction(3, 4) if turns % 2 else Fraction(4, 3))
+        assert next(container.decode(video=0)).rotation == 0
+
+
+# Range, matrix, primaries and transfer in the numbers of H.273.
+@pytest.mark.parametrize('colours', [(1, 1, 1, 1), (2, 1, 1, 1), (1, 6, 6, 6), (1, 9, 9, 16)])
+def test_colours(tmp_path, make_clip, save_movie, colours):
+    clip = make_clip(3, 32, 32)
+    movie = save_movie(
+        tmp_path / 'in.mkv', clip, colours=colours, pix_fmt='yuv444p', options={'crf': '1'}
+    )
+    run(movie, tmp_path / 'out.mkv', crf=1)
+
+    def planes(path):
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            tags = (frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc)
+            return tags, frame.to_ndarray(format='yuv444p')
+
+    (tags, before), (new_tags, after) = planes(tmp_path / 'in.mkv'), planes(tmp_path / 'out.mkv')
+    assert tuple(map(int, new_tags)) == tuple(map(int, tags)) == colours
+    # The very samples come back, so nothing was taken for another range or matrix on the way.
+    assert difference(after, before) < 1.5
+
+
+def test_ten_bits(tmp_path, save_movie):
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    clip = np.stack([np.repeat(ramp[..., None], 3, 2)] * 3)
+    movie = save_movie(tmp_path / 'in.mkv', clip, pix_fmt='yuv420p10le', options={'crf': '1'})
+    summary = run(movie, tmp_path / 'out.mkv', crf=1)
+    assert summary.encoder == 'libx265, yuv420p10le'
+    with av.open(str(tmp_path / 'out.mkv')) as container:
+        frame = next(container.decode(video=0))
+    luma = frame.to_ndarray()[:64]
+    assert len(np.unique(luma)) > 700
+    with av.open(str(movie)) as container:
+        before = next(container.decode(video=0)).to_ndarray()[:64]
+    assert np.abs(luma.astype(int) - before).mean() < 2
+
+
+def test_grey_stays_grey(tmp_path, make_clip, save_movie):
+    movie = save_movie(tmp_path / 'in.mkv', make_clip(3, 24, 32), codec='ffv1', pix_fmt='gray')
+    assert run(movie, tmp_path / 'out.mkv').encoder == 'libx264, gray'
+
+
+@pytest.mark.parametrize('size', [(1, 1), (17, 33)])
+@pytest.mark.parametrize('length', [1, 2])
+def test_odd_sizes_and_short_videos(tmp_path, make_clip, save_movie, pictures, size, length):
+    clip = make_clip(length, *size)
+    movie = save_movie(tmp_path / 'in.mkv', clip, codec='ffv1', pix_fmt='bgr0')
+    run(movie, tmp_path / 'out.mp4', crf=1)
+    frames = pictures(tmp_path / 'out.mp4')[1]
+    assert frames.shape == clip.shape
+    assert difference(frames, clip) < 8
+
+
+def test_alpha(tmp_path, make_clip):
+    """Opaque is fine; what shines through is refused."""
+    for name, alpha in (('opaque', 255), ('clear', 100)):
+        with av.open(str(tmp_path / f'{name}.mkv'), 'w') as container:
+            video = container.add_stream('ffv1', rate=25)
+            video.width, video.height, video.pix_fmt = 32, 24, 'bgra'
+            rgba = np.concatenate([make_clip(1, 24, 32)[0], np.full((24, 32, 1), alpha)], 2)
+            frame = av.VideoFrame.from_ndarray(rgba.astype(np.uint8), format='rgba')
+            container.mux(video.encode(frame.reformat(format='bgra')))
+            container.mux(video.encode())
+    assert run(tmp_path / 'opaque.mkv', tmp_path / 'out.mkv').frames == 1
+    with pytest.raises(DataError, match=r'clear.mkv is partly transparent'):
+        run(tmp_path / 'clear.mkv', tmp_path / 'out2.mkv')
+
+
+def test_interlaced_is_refused(tmp_path, make_clip, save_movie):
+    movie = save_movie(tmp_path / 'in.mkv', make_clip(3, 32, 32), options={'x264-params': 'tff=1'})
+    with pytest.raises(DataError, match=r'in.mkv is interlaced.*ffmpeg'):
+        run(movie, tmp_path / 'out.mkv')
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_frame_folder_to_frame_folder(tmp_path, make_clip, save_frames, neighbours):
+    clip = make_clip(14, 64, 64)
+    save_frames(tmp_path / 'in', clip, start=7)
+    run(tmp_path / 'in', tmp_path / 'out', neighbours(reach=1), segment=4)
+    names = sorted(path.name for path in (tmp_path / 'out').iterdir())
+    assert names == [f'{i:08d}.png' for i in range(7, 21)]
+    direct = list(make(neighbours(reach=1)).restore(clip))
+    for name, frame in zip(names, direct, strict=True):
+        assert np.array_equal(cv2.imread(str(tmp_path / 'out' / name))[..., ::-1], frame)
+
+
+def test_sixteen_bit_frames_stay_sixteen_bit(tmp_path):
+    image = np.random.default_rng(0).integers(0, 65536, (8, 9, 3)).astype(np.uint16)
+    (tmp_path / 'in').mkdir()
+    cv2.imwrite(str(tmp_path / 'in' / 'a1.png'), image)
+    run(tmp_path / 'in', tmp_path / 'out')
+    written = cv2.imread(str(tmp_path / 'out' / 'a1.png'), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(written, image)
+
+
+def test_glob_and_frame_rate(tmp_path, make_clip, save_frames, pictures):
+    save_frames(tmp_path / 'in', make_clip(12, 24, 32))
+    rate = Fraction(30000, 1001)
+    run(tmp_path / 'in' / '0000000[2-5].png', tmp_path / 'out.mp4', rate=rate)
+    times, frames = pictures(tmp_path / 'out.mp4')
+    assert len(frames) == 4
+    assert times == [round(i / float(rate), 3) for i in range(4)]
+
+
+def test_raw_yuv(tmp_path, make_clip, pictures):
+    clip = make_clip(5, 24, 32)
+    planes = [cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in clip]
+    np.stack(planes).tofile(tmp_path / 'walk_32x24.yuv')
+    run(tmp_path / 'walk_32x24.yuv', tmp_path / 'out.mp4', crf=1)
+    assert difference(pictures(tmp_path / 'out.mp4')[1], clip) < 8
+    os.rename(tmp_path / 'walk_32x24.yuv', tmp_path / 'walk.yuv')
+    run(tmp_path / 'walk.yuv', tmp_path / 'out2.mp4', crf=1, yuv_size=(32, 24))
+    with pytest.raises(DataError, match='yuv_size'):
+        run(tmp_path / 'walk.yuv', tmp_path / 'out3.mp4')
+
+
+@pytest.mark.parametrize('mode', ['side', 'split'])
+def test_comparison(tmp_path, make_clip, save_movie, pictures, mode):
+    class Dark(nn.Module):
+        def forward(self, x):
+            return torch.zeros_like(x)
+
+    clip = make_clip(3, 24, 32)
+    movie = save_movie(tmp_path / 'in.mkv', clip, options={'crf': '1'})
+    compare = str(tmp_path / 'cmp.mkv')
+    summary = run(movie, tmp_path / 'out.mkv', Dark(), crf=1, compare=compare, compare_mode=mode)
+    assert summary.outputs == [str(tmp_path / 'out.mkv'), compare]
+    frames = pictures(tmp_path / 'cmp.mkv')[1]
+    half = 32 if mode == 'side' else 16
+    assert frames.shape[2] == 2 * half
+    # Chroma is shared by two pixels across the border.
+    assert difference(frames[:, :, : half - 2], clip[:, :, : half - 2]) < 8
+    assert frames[:, :, half + 2 :].max() < 20
+
+
+def test_truncated_video_gives_its_good_part(tmp_path, save_movie, packets, pictures):
+    noise = np.random.default_rng(0).integers(0, 256, (75, 32, 32, 3)).astype(np.uint8)
+    movie = save_movie(tmp_path / 'in.mkv', noise, sound=True)
+    data = movie.read_bytes()
+    movie.write_bytes(data[: len(data) * 2 // 3])
+    summary = run(movie, tmp_path / 'out.mkv')
+    assert 30 < summary.frames < 60
+    assert 'in.mkv' in summary.damage
+    assert 'only the good part' in str(summary)
+    times, _ = pictures(tmp_path / 'out.mkv')
+    assert len(times) == summary.frames
+    assert packets(tmp_path / 'out.mkv', 'audio')[-1][0] <= times[-1] + 0.04
+
+
+def test_damaged_video_gives_what_comes_before(tmp_path, save_movie):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3)).astype(np.uint8)
+    movie = save_movie(tmp_path / 'in.mp4', noise)
+    data = bytearray(movie.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = os.urandom(3000)
+    movie.write_bytes(data)
+    summary = run(movie, tmp_path / 'out.mp4')
+    assert 1 <= summary.frames < 30
+    assert 'damaged after' in summary.damage
+
+
+def test_no_video(tmp_path):
+    with av.open(str(tmp_path / 'sound.m4a'), 'w') as container:
+        audio = container.add_stream('aac', rate=16000, layout='mono')
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), 's16', 'mono')
+        silence.sample_rate = 16000
+        container.mux(audio.encode(silence))
+        container.mux(audio.encode())
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    for name in ('sound.m4a', 'text.mp4', 'empty.mp4', 'missing.mp4'):
+        with pytest.raises(DataError, match=name):
+            run(tmp_path / name, tmp_path / 'out.mp4')
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_changing_size_is_refused(tmp_path, make_clip, save_frames):
+    save_frames(tmp_path / 'in', make_clip(2, 24, 32))
+    save_frames(tmp_path / 'in', make_clip(1, 24, 30), start=2)
+    with pytest.raises(DataError, match='frame 2 is 30x24'):
+        run(tmp_path / 'in', tmp_path / 'out')
+
+
+def test_outputs_that_must_not_be(movie, tmp_path, monkeypatch):
+    out = tmp_path / 'out.mkv'
+    out.write_text('precious')
+    with pytest.raises(OutputError, match=r'exists already.*--overwrite'):
+        run(movie, out)
+    assert out.read_text() == 'precious'
+    with pytest.raises(OutputError, match='is the input'):
+        run(movie, movie, overwrite=True)
+    os.link(movie, tmp_path / 'link.mkv')
+    with pytest.raises(OutputError, match='is the input'):
+        run(movie, tmp_path / 'link.mkv', overwrite=True)
+    with pytest.raises(OutputError, match='no folder'):
+        run(movie, tmp_path / 'nowhere' / 'out.mkv')
+    with pytest.raises(OutputError, match='folder; give its name'):
+        run(movie, tmp_path / 'out.png')
+    with pytest.raises(OutputError, match='both the output and the comparison'):
+        run(movie, tmp_path / 'a.mkv', compare=str(tmp_path / 'a.mkv'))
+    monkeypatch.setattr(os, 'access', lambda *args: False)
+    with pytest.raises(OutputError, match='no permission to write'):
+        run(movie, tmp_path / 'new.mkv')
+    assert not list(tmp_path.glob('*.parts'))
+
+
+def test_overwriting_keeps_the_old_output_until_the_new_is_whole(movie, tmp_path, monkeypatch):
+    out = tmp_path / 'out.mkv'
+    out.write_text('precious')
+
+    def fail(*args):
+        raise RuntimeError('stop')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding.Muxer, 'write', fail)
+        with pytest.raises(RuntimeError, match='stop'):
+            run(movie, out, overwrite=True)
+    assert out.read_text() == 'precious'
+    run(movie, out, overwrite=True)
+    assert out.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ('options', 'name', 'message'),
+    [
+        (dict(codec='libx246'), 'out.mp4', "no video encoder 'libx246' here. Did you mean libx265"),
+        (dict(codec='libx264', pix_fmt='rgb24'), 'out.mp4', "libx264 does not take 'rgb24'"),
+        (dict(codec='libx265'), 'out.mp4', 'libx265 needs frames of at least 64'),
+        (dict(codec='ffv1'), 'out.webm', 'webm'),
+        (dict(), 'out.mp4', r'mp4 files do not hold srt.*--without subtitle'),
+        (dict(), 'out.xyz', 'out.xyz|whole.xyz'),
+    ],
+)
+def test_what_the_output_cannot_hold_is_said_at_once(movie, tmp_path, options, name, message):
+    with pytest.raises(EncodingError, match=message):
+        run(movie, tmp_path / name, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ['in.mkv']
+
+
+def test_streams_can_be_left_out(movie, tmp_path):
+    run(movie, tmp_path / 'out.mp4', without=('subtitle',))
+    with av.open(str(tmp_path / 'out.mp4')) as container:
+        assert [stream.type for stream in container.streams] == ['video', 'audio']
+
+
+class Stop(nn.Module):
+    """Fails when its time has come."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def forward(self, x):
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        return x
+
+
+@pytest.mark.parametrize('name', ['out.mkv', 'out'])
+@pytest.mark.parametrize('calls', [2, 4, 6])
+def test_resuming_ends_in_the_same_bytes(movie, tmp_path, name, calls):
+    run(movie, tmp_path / f'straight_{name}', segment=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(movie, tmp_path / name, Stop(calls), segment=4)
+    assert not (tmp_path / name).exists()
+    assert (tmp_path / f'{name}.parts').is_dir()
+    assert not list((tmp_path / f'{name}.parts').glob('*/*.part'))
+    summary = run(movie, tmp_path / name, segment=4)
+    assert (summary.resumed > 0) == (calls > 2)
+    assert not (tmp_path / f'{name}.parts').exists()
+    assert content(tmp_path / name) == content(tmp_path / f'straight_{name}')
+    assert not [t for t in threading.enumerate() if t.name.startswith('restore')]
+
+
+def content(path):
+    """All that an output holds, apart from a container's random identifiers."""
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in path.iterdir()}
+    with av.open(str(path)) as container:
+        return [(p.stream.index, p.pts, p.dts, bytes(p)) for p in container.demux() if p.size]
+
+
+def test_resuming_with_other_arguments_is_refused(movie, tmp_path):
+    out = tmp_path / 'out.mkv'
+    with pytest.raises(KeyboardInterrupt):
+        run(movie, out, Stop(3), segment=4)
+    with pytest.raises(OutputError, match=r'another codec.*--overwrite to start anew'):
+        run(movie, out, segment=4, crf=30)
+    assert (tmp_path / 'out.mkv.parts' / 'manifest.json').is_file()
+    assert run(movie, out, segment=4, crf=30, overwrite=True).resumed == 0
+
+
+def test_resuming_keeps_to_what_was_decided(movie, tmp_path):
+    out = tmp_path / 'out.mkv'
+    with pytest.raises(KeyboardInterrupt):
+        run(movie, out, Stop(3), segment=4)
+    path = tmp_path / 'out.mkv.parts' / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    assert manifest['decided']['plan']['window'] == 6
+    manifest['decided']['dtype'] = 'bfloat16'
+    path.write_text(json.dumps(manifest))
+    assert run(movie, out, segment=4).dtype == 'bfloat16'
+
+
+def test_two_at_once_are_refused(movie, tmp_path):
+    parts = Parts(tmp_path / 'out.mkv')
+    with pytest.raises(OutputError, match='another process is writing'):
+        run(movie, tmp_path / 'out.mkv')
+    parts.close()
+    assert run(movie, tmp_path / 'out.mkv').frames == 18
+
+
+def test_full_disk(movie, tmp_path, monkeypatch):
+    """Whatever is written last fails; then there is room again."""
+    real, calls = encoding.SegmentEncoder.finish, []
+
+    def finish(self):
+        calls.append(self)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding.SegmentEncoder, 'finish', finish)
+        with pytest.raises(OutputError, match=r'No space left.*make room and call the same again'):
+            run(movie, tmp_path / 'out.mkv', segment=4)
+    assert not (tmp_path / 'out.mkv').exists()
+    assert run(movie, tmp_path / 'out.mkv', segment=4).resumed > 0
+
+
+def test_an_error_of_the_decoder_ends_all(movie, tmp_path, monkeypatch):
+    real = pipeline.open_source
+
+    def broken(*args):
+        source = real(*args)
+        pictures = source.pictures
+
+        def fail(start, stop):
+            for index, picture in enumerate(pictures(start, stop)):
+                if index == 9:
+                    raise DataError('in.mkv: boom')
+                yield picture
+
+        source.pictures = fail
+        return source
+
+    monkeypatch.setattr(pipeline, 'open_source', broken)
+    with pytest.raises(DataError, match='boom'):
+        run(movie, tmp_path / 'out.mkv', segment=4)
+    assert not [t for t in threading.enumerate() if t.name.startswith('restore')]
+
+
+def test_decoding_times_rise_and_never_come_late():
+    shown = [0, 90, 30, 10, 80, 190, 160, 110, 170, 1000, 600, 400]
+    times = decoding_times(shown)
+    assert all(b > a for a, b in pairwise(times))
+    assert all(decoded <= pts for decoded, pts in zip(times, shown, strict=True))
+    assert decoding_times([5, 6, 9]) == [5, 6, 9]

@@ -1,0 +1,258 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import numpy as np
+import pytest
+import torch
+from mmagic.models.archs import SpatialTemporalEnsemble
+from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
+from torch import nn
+
+from s2svr_mm.apis import memory
+from s2svr_mm.apis.memory import NetworkCost, NotEnoughMemory, choose_plan
+from s2svr_mm.apis.restorer import VideoRestorer, computes_bfloat16
+from s2svr_mm.apis.windows import Plan
+from s2svr_mm.engine.non_finite import NonFiniteError
+from s2svr_mm.models.s2svr_net import S2SVRNet
+
+
+def restorer(network, **kwargs):
+    settings = dict(device='cpu', dtype='float32', window=100, overlap=0, tile=0)
+    return VideoRestorer(network, **{**settings, **kwargs})
+
+
+def whole(network, clip):
+    """The network on the whole clip at once, without any of our code."""
+    x = torch.from_numpy(clip).permute(0, 3, 1, 2)[None].float() / 255
+    with torch.no_grad():
+        y = network.eval()(x)[0].clamp(0, 1) * 255
+    return y.permute(0, 2, 3, 1).numpy()
+
+
+def assert_close(frames, expected, tolerance=0.51):
+    frames = np.stack(list(frames))
+    assert frames.dtype == np.uint8
+    assert np.abs(frames - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize(('window', 'overlap'), [(12, 4), (9, 3), (14, 5)])
+def test_windows_equal_the_whole_clip(neighbours, make_clip, window, overlap):
+    """Exactly, for a network that reaches no farther than what a window keeps to itself."""
+    clip = make_clip(31, 64, 64)
+    network = neighbours(reach=overlap // 2)
+    result = list(restorer(network, window=window, overlap=overlap).restore(clip))
+    # Fading between two equal frames may round once more.
+    assert_close(result, whole(network, clip), tolerance=1.01)
+
+
+def test_too_small_an_overlap_shows(neighbours, make_clip):
+    """That the test above can fail."""
+    clip = make_clip(31, 64, 64)
+    network = neighbours(reach=4)
+    result = np.stack(list(restorer(network, window=9, overlap=1).restore(clip)))
+    assert np.abs(result - whole(network, clip)).max() > 3
+
+
+@pytest.mark.parametrize('size', [(100, 136), (64, 150), (131, 64)])
+def test_tiles_equal_the_whole_frame(neighbours, make_clip, size):
+    clip = make_clip(3, *size)
+    network = neighbours(reach=2)
+    result = list(restorer(network, tile=64, tile_overlap=8).restore(clip))
+    assert_close(result, whole(network, clip), tolerance=2.01)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (17, 33)])
+@pytest.mark.parametrize('length', [1, 2, 3])
+def test_any_size_and_length(make_clip, size, length):
+    network = S2SVRNet(4, 1, 2, scale=4)
+    clip = make_clip(length, *size)
+    assert_close(restorer(network).restore(clip), whole(network, clip))
+
+
+@pytest.mark.parametrize(
+    'network',
+    [
+        lambda: BasicVSRNet(4, 1),
+        lambda: IconVSRNet(4, 1, keyframe_stride=3),
+        lambda: BasicVSRPlusPlusNet(4, 1, is_low_res_input=True),
+        lambda: BasicVSRPlusPlusNet(4, 1, is_low_res_input=False),
+    ],
+    ids=['basicvsr', 'iconvsr', 'basicvsr++', 'basicvsr++ of scale 1'],
+)
+def test_networks_of_mmagic(network, make_clip):
+    network = network()
+    clip = make_clip(4, 64, 64)
+    assert_close(restorer(network).restore(clip), whole(network, clip))
+    for size, length in (((1, 1), 1), ((17, 33), 2)):
+        odd = list(restorer(network, window=6, overlap=2).restore(make_clip(length, *size)))
+        scale = restorer(network).scale
+        assert [f.shape for f in odd] == [(scale * size[0], scale * size[1], 3)] * length
+
+
+def test_keyframes_of_iconvsr_lie_where_they_lie_in_the_whole_clip():
+    network = IconVSRNet(4, 1, keyframe_stride=5)
+    plan = restorer(network, window=14, overlap=3, tile=0).plan(64, 64)
+    assert plan.step % 5 == 0
+    assert plan.window >= 14
+
+
+def test_restoring_is_lazy(neighbours, make_clip):
+    clip, read = make_clip(40, 64, 64), []
+    stream = restorer(neighbours(), window=10, overlap=3).restore(
+        read.append(i) or frame for i, frame in enumerate(clip)
+    )
+    next(stream)
+    assert len(read) <= 11
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_frames_keep_their_type_and_precision(dtype):
+    class Same(nn.Module):
+        def forward(self, x):
+            return x
+
+    peak = 65535 if dtype == np.uint16 else 255
+    frame = np.linspace(0, peak, 64 * 64 * 3).reshape(64, 64, 3).astype(dtype)
+    (result,) = restorer(Same()).restore([frame])
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, frame, rtol=0, atol=0 if dtype != np.float32 else 1e-4)
+
+
+def test_tta_is_the_spatial_ensemble_of_mmagic(make_clip):
+    network = S2SVRNet(4, 1, 2, scale=2)
+    clip = make_clip(3, 24, 32)
+    ensemble = SpatialTemporalEnsemble(is_temporal_ensemble=False)
+
+    class Ensemble(nn.Module):
+        def forward(self, x):
+            return ensemble(x, network)
+
+    result = list(restorer(network, tta=True).restore(clip))
+    assert_close(result, whole(Ensemble(), clip))
+    plain = np.stack(list(restorer(network).restore(clip)))
+    assert (np.stack(result) != plain).any()
+
+
+def test_model_with_a_generator(neighbours, make_clip):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.generator = neighbours()
+
+    model, clip = Model(), make_clip(3, 64, 64)
+    assert_close(restorer(model).restore(clip), whole(model.generator, clip))
+
+
+class Rough(nn.Module):
+    """Differs from its float32 self in bfloat16, by more where ``gain`` is more."""
+
+    def __init__(self, gain):
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, x):
+        error = (x.to(torch.bfloat16).float() - x) if torch.is_autocast_enabled('cpu') else 0
+        return x + self.gain * error
+
+
+@pytest.mark.parametrize(('gain', 'expected'), [(0.01, 'bfloat16'), (20, 'float32')])
+def test_bfloat16_only_where_it_is_close(monkeypatch, make_clip, gain, expected):
+    monkeypatch.setattr('s2svr_mm.apis.restorer.computes_bfloat16', lambda device: True)
+    auto = restorer(Rough(gain), dtype='auto')
+    assert auto.choose_dtype(list(make_clip(3, 64, 64))) == expected
+    assert 'dB from float32' in auto.notes[0]
+    assert restorer(Rough(gain), dtype='bfloat16').choose_dtype([]) == 'bfloat16'
+
+
+def test_float32_where_there_is_no_bfloat16(monkeypatch, make_clip):
+    monkeypatch.setattr('s2svr_mm.apis.restorer.computes_bfloat16', lambda device: False)
+    assert restorer(Rough(0), dtype='auto').choose_dtype(list(make_clip(1, 64, 64))) == 'float32'
+
+
+def test_bfloat16_support_is_known():
+    assert computes_bfloat16(torch.device('cpu')) in (True, False)
+
+
+def test_bfloat16_of_s2svr(make_clip):
+    network = S2SVRNet(4, 1, 2, scale=2)
+    clip = make_clip(3, 24, 32)
+    result = np.stack(list(restorer(network, dtype='bfloat16').restore(clip)))
+    error = np.square(result - whole(network, clip)).mean()
+    assert 10 * np.log10(255**2 / error) > 35
+
+
+@pytest.mark.parametrize(
+    ('frames', 'message'),
+    [
+        ([np.zeros((8, 8), np.uint8)], r'frame 0 must be \(h, w, 3\)'),
+        ([np.zeros((8, 8, 3), np.int64)], 'uint8, uint16 or float32'),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)], 'frame 1 is'),
+        ([np.full((8, 8, 3), np.nan, np.float32)], 'not finite'),
+    ],
+)
+def test_bad_frames(neighbours, frames, message):
+    with pytest.raises(ValueError, match=message):
+        list(restorer(neighbours()).restore(frames))
+
+
+def test_nan_of_a_network(neighbours, make_clip):
+    network = neighbours()
+    network.weight.data[:] = torch.nan
+    with pytest.raises(NonFiniteError, match='not finite'):
+        list(restorer(network).restore(make_clip(2, 64, 64)))
+
+
+def test_bad_arguments(neighbours):
+    for kwargs, message in (
+        (dict(dtype='int8'), 'dtype must be'),
+        (dict(window=4, overlap=2), 'more than twice the overlap'),
+        (dict(window=0, overlap=None), 'at least 1'),
+        (dict(tile=32, tile_overlap=16), 'tile must be 0 or at least'),
+        (dict(device='gpu'), 'no device'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            restorer(neighbours(), **kwargs)
+    with pytest.raises(ValueError, match='no network from sequence to sequence'):
+        _ = restorer(nn.Flatten()).scale
+
+
+def test_cost_is_what_a_network_allocates():
+    class Keeps(nn.Module):
+        """Holds 3 copies of the clip and 5 of a frame at its worst."""
+
+        def forward(self, x):
+            kept = [x + i for i in range(3)]
+            work = [x[:, 0] + i for i in range(5)]
+            del work
+            return kept[-1]
+
+    cost = memory.measure_cost(
+        lambda t, side: Keeps()(torch.zeros(1, t, 3, side, side)), torch.device('cpu')
+    )
+    # The clip itself is made in there, too.
+    assert cost.per_frame == pytest.approx(4 * 12, rel=0.02)
+    assert cost.per_pixel == pytest.approx(5 * 12, rel=0.05)
+
+
+def test_plans_fit_and_waste_little():
+    cost = NetworkCost(per_frame=1600, per_pixel=4000)
+    tiles = (0, 512, 256, 128)
+
+    def plan(size, budget):
+        return choose_plan(size, 4, 1, cost, int(budget), None, (60, 24), 8, tiles, 32)
+
+    assert plan((144, 180), 8e9) == Plan(60, 8, 0, 32)
+    tight = plan((720, 1280), 16e9)
+    assert 0 < tight.tile <= 512
+    assert cost.of(tight.window, tight.tile**2) < 16e9
+    with pytest.raises(NotEnoughMemory, match=r'7680x4320 frames need .* GB may be used'):
+        plan((4320, 7680), 1e9)
+
+
+def test_memory_limit_leads_to_tiles(neighbours):
+    def plan(limit):
+        auto = VideoRestorer(neighbours(), device='cpu', dtype='float32', memory_limit=limit)
+        return auto.plan(720, 1280)
+
+    assert plan(32 * 2**30).tile == 0
+    assert plan(6 * 2**30).tile > 0 or plan(6 * 2**30).window < 60
+    with pytest.raises(NotEnoughMemory):
+        plan(2**20)

@@ -1,0 +1,93 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import numpy as np
+import pytest
+
+from s2svr_mm.apis.windows import Plan, join_windows, place, sliding_windows, tile_axis
+
+PLANS = [Plan(1, 0), Plan(5, 0), Plan(6, 2), Plan(7, 1), Plan(9, 3), Plan(12, 5), Plan(60, 8)]
+
+
+@pytest.mark.parametrize('plan', PLANS, ids=str)
+@pytest.mark.parametrize('length', [0, 1, 2, 6, 7, 13, 24, 61])
+def test_windows_join_to_what_they_were_cut_from(plan, length):
+    clip = np.arange(length, dtype=np.uint8).repeat(3).reshape(length, 1, 1, 3)
+    windows = [(np.stack(frames), last) for frames, last in sliding_windows(clip, plan)]
+    assert [last for _, last in windows] == [False] * (len(windows) - 1) + [True] * bool(length)
+    assert all(len(window) == plan.window for window, last in windows if not last)
+    joined = list(join_windows(windows, plan))
+    assert np.array_equal(np.concatenate([*joined, clip[:0]]), clip)
+    done = 0
+    for number, part in enumerate(joined):
+        assert done == plan.frames_before(number)
+        done += len(part)
+
+
+@pytest.mark.parametrize('plan', PLANS, ids=str)
+def test_resumed_windows_are_those_of_the_whole_video(plan):
+    """The result must not depend on where reading began, whatever the windows hold."""
+    rng = np.random.default_rng(0)
+    clip = list(range(50))
+
+    def restored(numbers, resumed):
+        windows = []
+        for window, last in sliding_windows(numbers, plan):
+            noise = np.random.default_rng(window[0]).integers(0, 256, (len(window), 2, 2, 3))
+            windows.append((noise.astype(np.uint8), last))
+        return list(join_windows(windows, plan, resumed))
+
+    whole = restored(clip, False)
+    window = int(rng.integers(1, len(whole))) if len(whole) > 1 else 0
+    if window:
+        rest = restored(clip[(window - 1) * plan.step :], True)
+        assert len(rest) == len(whole) - window
+        for a, b in zip(rest, whole[window:], strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_windows_fade_into_each_other():
+    plan = Plan(12, 4)
+    windows = [(np.full((12, 1, 1, 3), value, np.uint8), value == 200) for value in (0, 200)]
+    values = np.concatenate(list(join_windows(windows, plan)))[:, 0, 0, 0]
+    assert values.tolist() == [0] * 6 + [40, 80, 120, 160] + [200] * 6
+
+
+def test_no_more_than_a_window_is_held():
+    plan, read = Plan(6, 2), []
+    windows = sliding_windows((read.append(i) or i for i in range(30)), plan)
+    for number in range(4):
+        next(windows)
+        assert len(read) <= number * plan.step + plan.window + 1
+
+
+@pytest.mark.parametrize(
+    ('length', 'tile', 'overlap'),
+    [(100, 0, 8), (100, 200, 8), (101, 40, 8), (64, 60, 4), (37, 16, 6), (500, 128, 32)],
+)
+def test_tiles_cover_and_join(length, tile, overlap):
+    tiles = tile_axis(length, tile, overlap)
+    scale = 2
+    truth = np.random.default_rng(0).integers(0, 256, (2, scale * length, 3, 3)).astype(np.uint8)
+    result = np.zeros_like(truth)
+    for number, t in enumerate(tiles):
+        assert 0 <= t.start < t.stop <= length
+        assert t.start % 4 == 0
+        piece = truth[:, scale * t.start : scale * t.stop].copy()
+        # What lies nearer to the end of a tile than half the overlap must not count.
+        margin = scale * (overlap // 2)
+        if number > 0:
+            piece[:, :margin] = 0
+        if number < len(tiles) - 1:
+            piece[:, piece.shape[1] - margin :] = 0
+        place(result, piece, t, scale, axis=1)
+    assert np.array_equal(result, truth)
+
+
+def test_tiles_fade_evenly():
+    first, second = tile_axis(24, 16, 4)
+    result = np.zeros((1, 24, 1, 3), np.float32)
+    for tile, value in ((first, 0), (second, 1)):
+        piece = np.full((1, tile.stop - tile.start, 1, 3), value, np.float32)
+        place(result, piece, tile, 1, axis=1)
+    step = np.diff(result[0, :, 0, 0])
+    assert (step >= 0).all()
+    assert step.max() < 0.25
