@@ -90,6 +90,8 @@ class TestLayouts:
         for folder in made:
             lq = read_image(str(dst / folder / '00001/0266/im4.png'))
             np.testing.assert_array_equal(lq, shrink[folder].transform(dict(gt=[gt]))['img'][0])
+        train = from_config(f'vimeo90k_{made[0][:2].lower()}.py', 'train_dataloader', dst)
+        assert keys(train) == ['00001/0001', '00002/0001']
         (theirs,) = from_mmagic('vimeo_90k_bd_dataloader', dst)
         assert theirs['inputs'].shape == (14, 3, 8, 12)
         assert theirs['data_samples'].gt_img.shape == (3, 32, 48)
@@ -101,6 +103,9 @@ class TestLayouts:
             theirs = from_mmagic(loader, dst)
             lengths = [len(theirs[i]['inputs']) for i in range(4)]
             assert lengths == [41, 34, 49, 47]
+        for name in ('vimeo90k_bi.py', 'vimeo90k_bd.py'):
+            ours = from_config(name, 'val_dataloader', dst)
+            assert [len(ours[i]['img']) for i in range(4)] == lengths
         names = sorted(os.listdir(dst / 'BIx4/walk'))
         assert [names[0], names[-1]] == ['00000000.png', '00000046.png']
 
@@ -132,23 +137,16 @@ class TestLayouts:
     def test_dvd(self, src, dst):
         standins.dvd(src)
         prepare_published(standins.scaled('dvd', [2, 2, 2, 2]), src, dst)
-        for split, clips in (
-            ('train', ['720p_240fps_1', 'IMG_0001']),
-            ('test', ['720p_240fps_2', 'IMG_0003']),
-        ):
-            dataset = DATASETS.build(
-                dict(
-                    type='VideoClipDataset',
-                    data_root=str(dst / split),
-                    data_prefix=dict(img='blur', gt='sharp'),
-                    test_mode=True,
-                )
-            )
-            assert keys(dataset) == clips
+        train = from_config('dvd.py', 'train_dataloader', dst, num_input_frames=2)
+        assert keys(train) == ['720p_240fps_1', 'IMG_0001']
+        assert keys(from_config('dvd.py', 'val_dataloader', dst)) == ['720p_240fps_2', 'IMG_0003']
 
     def test_mfqev2(self, src, dst):
         standins.mfqev2(src)
-        prepare_published(standins.scaled('mfqev2', [2, 1]), src, dst, ['qp22', 'qp42'])
+        recipe = standins.scaled('mfqev2', [2, 1])
+        prepare_published(recipe, src, dst, ['qp22', 'qp37', 'qp42'])
+        (test,) = from_config('mfqev2.py', 'val_dataloader', dst)
+        assert [test['key'], test['scale']] == ['Kimono_96x72_3', 1]
         quality = []
         for qp in (22, 42):
             dataset = DATASETS.build(
