@@ -11,7 +11,14 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-RESTORATION = ['s2svr_reds', 's2svr_gopro', 's2svr_demo', 'basicvsr_reds', 'basicvsr_demo']
+RESTORATION = [
+    's2svr_reds',
+    's2svr_gopro',
+    's2svr_clips',
+    's2svr_demo',
+    'basicvsr_reds',
+    'basicvsr_demo',
+]
 
 
 def load(name: str) -> Config:
@@ -40,7 +47,11 @@ def stand_in(clip_pairs, save_frames, make_clip, make_lq, tmp_path):
                 text = ''.join(line.format(clip=clip) for line in lines)
                 (root / f'meta_info_reds4_{part}.txt').write_text(text)
             return root
-        folders, scale = {'GoPro': (('blur', 'sharp'), 1), 'demo': (('lq', 'gt'), 4)}[name]
+        folders, scale = {
+            'GoPro': (('blur', 'sharp'), 1),
+            'demo': (('lq', 'gt'), 4),
+            'clips': (('lq', 'gt'), 4),
+        }[name]
         parts = ('train', 'test') if name == 'GoPro' else ('train', 'val')
         for seed, part in enumerate(parts):
             gt = make_clip(**size, seed=seed)
@@ -130,7 +141,7 @@ def test_trains_and_validates(name, stand_in, run_tool):
     assert 'PSNR: ' in result.output
 
 
-@pytest.mark.parametrize('name', ['s2svr_reds', 's2svr_gopro'])
+@pytest.mark.parametrize('name', ['s2svr_reds', 's2svr_gopro', 's2svr_clips'])
 def test_missing_data_says_which_folder_and_command(name, run_tool):
     result = run_tool('train', CONFIGS / f'{name}.py')
     assert result.status == 1
