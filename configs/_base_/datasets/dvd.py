@@ -2,7 +2,6 @@
 _base_ = ['paired_clips.py']
 
 dvd = dict(
-    metainfo=dict(dataset_type='DVD', task_name='deblurring'),
     data_root='data/DVD',
     prepare='dvd',
     scale=1,

@@ -2,7 +2,6 @@
 _base_ = ['paired_clips.py']
 
 gopro = dict(
-    metainfo=dict(dataset_type='GoPro', task_name='deblurring'),
     data_root='data/GoPro',
     prepare='gopro',
     scale=1,

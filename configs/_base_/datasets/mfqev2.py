@@ -11,7 +11,6 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 mfqev2 = dict(
-    metainfo=dict(dataset_type='MFQEv2', task_name='decompression'),
     data_root='data/MFQEv2',
     prepare='mfqev2',
     scale=1,

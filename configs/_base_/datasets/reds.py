@@ -2,7 +2,6 @@
 _base_ = ['paired_clips.py']
 
 reds = dict(
-    metainfo=dict(dataset_type='reds_reds4', task_name='vsr'),
     data_root='data/REDS',
     data_prefix=dict(img='train_sharp_bicubic/X4', gt='train_sharp'),
     prepare='reds',

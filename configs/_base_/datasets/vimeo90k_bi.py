@@ -12,7 +12,6 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     dataset=dict(
-        metainfo=dict(dataset_type='vimeo90k_seq', task_name='vsr'),
         data_root='data/vimeo90k',
         data_prefix=dict(img='BIx4', gt='GT'),
         ann_file='meta_info_Vimeo90K_train_GT.txt',
@@ -23,7 +22,6 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     dataset=dict(
-        metainfo=dict(dataset_type='vid4', task_name='vsr'),
         data_root='data/Vid4',
         data_prefix=dict(img='BIx4', gt='GT'),
         ann_file='meta_info_Vid4_GT.txt',

@@ -206,6 +206,7 @@ RECIPES: dict[str, Recipe] = {
         default_degradations=('bd',),
     ),
     'gopro': Recipe(
+        # 'blur' is what deblurring papers report on; 'blur_gamma' lies beside it.
         title='GOPRO_Large (seungjunnah.github.io/Datasets/gopro)',
         parts=tuple(
             Part(
