@@ -1,5 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import copy
+import socket
+from itertools import pairwise
 
 import pytest
 import torch
@@ -173,38 +175,36 @@ def test_wrong_config_is_named(kwargs, match):
         build(**kwargs)
 
 
-def _train_on_one_of_two(rank, port, folder, find_unused_parameters):
+def _train_on_one_of_two(rank, port, folder):
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'tcp://127.0.0.1:{port}', world_size=2, rank=rank)
-    model = build(train_cfg=dict(fix_iter=2))
-    start = copy.deepcopy(model.state_dict())
-    ddp = MMDistributedDataParallel(model, find_unused_parameters=find_unused_parameters)
-    wrapper = OptimWrapper(torch.optim.Adam(ddp.parameters(), lr=1e-3))
-    states = [start]
-    for step in range(4):
-        # Each rank sees data of its own, so equal weights need synchronised gradients.
-        ddp.train_step(batch(seed=2 * step + rank), wrapper)
-        states.append(copy.deepcopy(model.state_dict()))
-    torch.save(states, f'{folder}/rank{rank}.pth')
+    for find_unused_parameters in (False, True):
+        model = build(train_cfg=dict(fix_iter=2))
+        states = [copy.deepcopy(model.state_dict())]
+        ddp = MMDistributedDataParallel(model, find_unused_parameters=find_unused_parameters)
+        wrapper = OptimWrapper(torch.optim.Adam(ddp.parameters(), lr=1e-3))
+        for step in range(4):
+            # Each rank sees data of its own, so equal weights need synchronised gradients.
+            ddp.train_step(batch(seed=2 * step + rank), wrapper)
+            states.append(copy.deepcopy(model.state_dict()))
+        torch.save(states, f'{folder}/rank{rank}_{find_unused_parameters}.pth')
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('find_unused_parameters', [False, True])
-def test_ddp_crosses_the_boundary(tmp_path, find_unused_parameters):
-    import socket
-
+def test_ddp_crosses_the_boundary(tmp_path):
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    args = (port, tmp_path, find_unused_parameters)
-    mp.start_processes(_train_on_one_of_two, args, nprocs=2, start_method='spawn')
-    first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2))
-    for one, other in zip(first, second, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-    def moved(step, part):
-        before, after = first[step], first[step + 1]
-        return any(part in k and not torch.equal(before[k], after[k]) for k in before)
-
-    assert [moved(step, 'flow_estimator') for step in range(4)] == [False, False, True, True]
-    assert all(moved(step, 'decoder.output') for step in range(4))
+    mp.start_processes(_train_on_one_of_two, (port, tmp_path), nprocs=2, start_method='spawn')
+    for find_unused_parameters in (False, True):
+        first, second = (
+            torch.load(tmp_path / f'rank{rank}_{find_unused_parameters}.pth') for rank in range(2)
+        )
+        for one, other in zip(first, second, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+        for part, expected in (('flow_estimator', [0, 0, 1, 1]), ('decoder.output', [1] * 4)):
+            moved = [
+                any(part in k and not torch.equal(before[k], after[k]) for k in before)
+                for before, after in pairwise(first)
+            ]
+            assert moved == expected
