@@ -2,7 +2,7 @@
 # layout of Middlebury, to measure on; nothing is chosen by them.
 train_pipeline = [
     dict(type='LoadClip'),
-    dict(type='FixedCrop', keys=['img'], crop_size=(192, 192)),
+    dict(type='FixedCrop', keys=['img'], crop_size=(176, 176)),
     dict(type='Flip', keys=['img'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img'], flip_ratio=0.5, direction='vertical'),
     dict(type='PackInputs'),
@@ -23,7 +23,7 @@ train_dataloader = dict(
         data_root='data/clips',
         data_prefix=dict(img='train/gt'),
         prepare='clips',
-        num_input_frames=3,
+        num_input_frames=2,
         interval_list=[1, 2],
         pipeline=train_pipeline,
     ),

@@ -16,7 +16,8 @@ from ..warping import warp
 from .occlusion import inside_frame, visible_mask
 from .resizing import rescale_flow
 
-# A frame of which less is visible says that the flow is wrong, not that so much is hidden.
+# Where less of a frame seems visible, the flow is wrong rather than so much hidden: to mask that
+# would reward it.
 _LEAST_VISIBLE = 0.2
 
 
@@ -178,9 +179,9 @@ class UnsupervisedFlow(BaseModel):
                 continue
             size = flow.shape[-2:]
             small, small_other = (F.interpolate(x, size, mode='area') for x in (frame, other))
-            visible = _trusted(flow, back) if checked else inside_frame(flow)
+            counted = _counted(flow, back, checked)
             warped = warp(small_other, flow, 'border')
-            total = total + weight * self.photometric_loss(small, warped, visible)
+            total = total + weight * self.photometric_loss(small, warped, counted)
         return total
 
     def _smoothness(
@@ -199,11 +200,14 @@ def _build(cfg: dict | None) -> nn.Module | None:
     return None if cfg is None else MODELS.build(cfg)
 
 
-def _trusted(flow: Tensor, back: Tensor) -> Tensor:
-    """The pixels that count: visible ones, or all inside where next to none would be left."""
-    visible = visible_mask(flow, back)
-    enough = visible.mean((1, 2, 3), keepdim=True) >= _LEAST_VISIBLE
-    return torch.where(enough, visible, inside_frame(flow))
+def _counted(flow: Tensor, back: Tensor, checked: bool) -> Tensor:
+    """The pixels of each frame that count: visible ones, as far as that leaves enough of them."""
+    counted = torch.ones_like(flow[:, :1])
+    for mask in (inside_frame(flow), visible_mask(flow, back) if checked else None):
+        if mask is not None:
+            enough = mask.mean((1, 2, 3), keepdim=True) >= _LEAST_VISIBLE
+            counted = torch.where(enough, mask, counted)
+    return counted
 
 
 def _predictions(flow: Tensor, data_samples: DataSample | None) -> list[DataSample]:
