@@ -3,15 +3,14 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from ..clips import natural_key, open_clip
-from ..references import YUV_SUFFIXES, DataError, suffix_of
+from ..references import DataError
 from .archives import archives_in, unpack
+from .checking import check_clip, frame_size
 from .degradations import make_degraded
 from .recipes import ClipList, DegradedPart, Part, Recipe
 from .writing import clear_unfinished, disk_errors, place_clip, run_tasks, write_text
@@ -19,7 +18,6 @@ from .writing import clear_unfinished, disk_errors, place_clip, run_tasks, write
 SEARCH_DEPTH = 3
 ARCHIVE_FOLDER = '.archives'
 MOST_PROBLEMS = 20
-_ENDINGS = {'.png': b'IEND\xaeB`\x82', '.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9'}
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ def prepare_published(
         problems += [problem for problem, _ in results if problem] + _wrong_totals(recipe, plan)
         plan = [clip for clip in plan if clip.name not in damaged]
         _report_problems(problems, recipe, allow_partial and bool(plan), report)
+        plan = _whole_pairs(recipe, plan, report)
         places = [(c.source, c.target, dst, c.part.frame_name, copy) for c in plan]
         run_tasks(place_clip, places, workers, 'Copying' if copy else 'Linking')
         for part in degraded:
@@ -170,49 +169,6 @@ def _match(base: Path, pattern: str, part: Part) -> dict[str, Path]:
     }
 
 
-def check_clip(part: Part, name: str, source: Path) -> tuple[str, bool]:
-    """Check a clip of a download: its length, its frames' sizes, and that no file is cut off.
-
-    Args:
-        part (Part): What it must be.
-        name (str): Its name.
-        source (Path): A folder of frames or a YUV file.
-
-    Returns:
-        tuple[str, bool]: What is wrong (empty if nothing is), and whether the clip is whole
-        although it may differ from the published one.
-    """
-    try:
-        clip = open_clip(str(source))
-        sizes = {_frame_size(path) for path in clip.references()} if clip.names else set()
-    except (DataError, OSError) as error:
-        return str(error), False
-    wanted = part.num_frames[name] if isinstance(part.num_frames, Mapping) else part.num_frames
-    if suffix_of(str(source)) in YUV_SUFFIXES and (number := name.split('_')[-1]).isdigit():
-        wanted = int(number)
-    if wanted not in (None, clip.num_frames):
-        return f'{source} has {clip.num_frames} frames instead of {wanted}', True
-    if part.size is not None and sizes - {part.size}:
-        (height, width), (h, w) = part.size, min(sizes - {part.size})
-        return f'{source} has frames of {w}x{h} instead of {width}x{height}', True
-    return '', True
-
-
-def _frame_size(path: str) -> tuple[int, int]:
-    """Height and width of an image file that is not cut off."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-        with open(path, 'rb') as file:
-            file.seek(-16, os.SEEK_END)
-            end = file.read()
-    except OSError as error:
-        raise DataError(f'{path} is damaged: {error}') from error
-    if _ENDINGS.get(suffix_of(path), b'') not in end:
-        raise DataError(f'{path} is cut off')
-    return height, width
-
-
 def _wrong_totals(recipe: Recipe, plan: Sequence[PlannedClip]) -> list[str]:
     totals: dict[Part, int] = defaultdict(int)
     for clip in plan:
@@ -242,6 +198,26 @@ def _report_problems(
             f'{text}\nDownload what is missing or damaged again; --allow-partial goes on without.'
         )
     report(f'{text}\nGoing on without what is missing or damaged.')
+
+
+def _whole_pairs(
+    recipe: Recipe, plan: Sequence[PlannedClip], report: Callable[[str], None]
+) -> list[PlannedClip]:
+    """Leave out clips of a partial data set that lack their counterpart of the same length."""
+    lengths: dict[str, dict[str, int]] = defaultdict(dict)
+    for clip in plan:
+        lengths[clip.part.target][clip.name] = open_clip(str(clip.source)).num_frames
+    alone = {
+        (target, name)
+        for pair in recipe.pairs
+        for target, other in (pair, pair[::-1])
+        for name, length in lengths[target].items()
+        if lengths[other].get(name) != length
+    }
+    if alone:
+        names = ', '.join(sorted({name for _, name in alone})[:5])
+        report(f'{len(alone)} clips without their counterpart are left out: {names}.')
+    return [clip for clip in plan if (clip.part.target, clip.name) not in alone]
 
 
 def _add_degraded(
@@ -305,6 +281,6 @@ def _list_lines(clip_list: ClipList, clip: PlannedClip) -> list[str]:
     frames = open_clip(str(clip.target))
     if clip_list.style == 'count':
         return [f'{clip.name} {frames.num_frames}']
-    height, width = _frame_size(frames.references()[0])
+    height, width = frame_size(frames.references()[0])
     names = [f'/{name}' for name in frames.names] if clip_list.style == 'frames' else ['']
     return [f'{clip.name}{name} ({height}, {width}, 3)' for name in names]

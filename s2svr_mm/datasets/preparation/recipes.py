@@ -97,12 +97,14 @@ class Recipe:
         parts (tuple[Part, ...]): What is taken over.
         degraded (tuple[DegradedPart, ...]): What is made from it.
         default_degradations (tuple[str, ...]): Which of them are made unless told otherwise.
+        pairs (tuple[tuple[str, str], ...]): Targets of parts whose clips belong together.
     """
 
     title: str
     parts: tuple[Part, ...]
     degraded: tuple[DegradedPart, ...] = ()
     default_degradations: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def _reds(kind: str, size: tuple[int, int], lists: tuple[ClipList, ...] = ()) -> tuple[Part, ...]:
@@ -134,6 +136,10 @@ def _mfqev2_degraded(qp: int) -> tuple[DegradedPart, ...]:
     )
 
 
+_BLUR_PAIRS = tuple(
+    (f'{split}/blur/{{clip}}', f'{split}/sharp/{{clip}}') for split in ('train', 'test')
+)
+
 RECIPES: dict[str, Recipe] = {
     'reds': Recipe(
         title='REDS (seungjunnah.github.io/Datasets/reds): train_sharp, train_sharp_bicubic, '
@@ -150,6 +156,7 @@ RECIPES: dict[str, Recipe] = {
             ),
             *_reds('sharp_bicubic/X4', (180, 320)),
         ),
+        pairs=(('train_sharp/{clip}', 'train_sharp_bicubic/X4/{clip}'),),
     ),
     'vimeo90k': Recipe(
         title='Vimeo-90K septuplets (toflow.csail.mit.edu): vimeo_septuplet',
@@ -219,6 +226,7 @@ RECIPES: dict[str, Recipe] = {
             for split, num_clips, total in (('train', 22, 2103), ('test', 11, 1111))
             for kind in ('blur', 'sharp')
         ),
+        pairs=_BLUR_PAIRS,
     ),
     'dvd': Recipe(
         title='DVD (cs.ubc.ca/labs/imager/tr/2017/DeepVideoDeblurring): quantitative_datasets',
@@ -233,6 +241,7 @@ RECIPES: dict[str, Recipe] = {
             for split, num_clips in (('train', 61), ('test', 10))
             for kind, download in (('blur', 'input'), ('sharp', 'GT'))
         ),
+        pairs=_BLUR_PAIRS,
     ),
     'mfqev2': Recipe(
         title='MFQEv2 (github.com/RyanXingQL/MFQEv2.0): train_108 and test_18, unpacked',

@@ -235,6 +235,16 @@ class TestRuns:
         assert keys(from_config('reds.py', 'val_dataloader', dst)) == ['000', '011']
         assert (dst / 'train_sharp/000/00000000.png').is_file()
 
+    def test_tar_archive_given_by_itself(self, src, dst, tmp_path):
+        standins.udm10(src)
+        archive = shutil.make_archive(str(tmp_path / 'UDM10'), 'gztar', src)
+        prepare_published(standins.scaled('udm10', [10], 3), Path(archive), dst)
+        assert len(list((dst / 'BDx4').iterdir())) == 10
+        data = Path(archive).read_bytes()
+        Path(archive).write_bytes(data[: len(data) // 2])
+        with pytest.raises(DataError, match=r'UDM10\.tar\.gz is damaged or not complete'):
+            prepare_published(RECIPES['udm10'], Path(archive), tmp_path / 'other')
+
     def test_a_foreign_target_is_not_touched(self, src, dst, recipe):
         standins.write_clip(dst / 'train_sharp/000', ['a.png'])
         with pytest.raises(DataError, match=r'train_sharp/000 exists, but not as a copy'):
@@ -279,6 +289,15 @@ class TestProblems:
         for folder in ('train_sharp', 'train_sharp_bicubic/X4'):
             assert sorted(os.listdir(dst / folder)) == ['000', '001', '240', '241', '251']
         assert keys(from_config('reds.py', 'val_dataloader', dst)) == ['000']
+
+    def test_partial_data_go_on_without_lone_clips(self, src, dst, recipe, capsys):
+        shutil.rmtree(src / 'train/train_sharp_bicubic/X4/000')
+        (src / 'val/val_sharp/001/00000002.png').unlink()
+        prepare_published(RECIPES['reds'], src, dst, allow_partial=True)
+        assert '3 clips without their counterpart are left out: 000, 241' in capsys.readouterr().out
+        train = from_config('reds.py', 'train_dataloader', dst, num_input_frames=1)
+        assert keys(train) == ['001', '240', '251']
+        assert keys(from_config('reds.py', 'val_dataloader', dst)) == ['011']
 
     def test_an_empty_source_is_no_partial_data_set(self, src, dst):
         src.mkdir()
