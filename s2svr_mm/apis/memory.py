@@ -101,7 +101,7 @@ def measure_peak(function: Callable[[], object], device: torch.device) -> int:
 
 
 def measure_cost(
-    run: Callable[[int, int], object], device: torch.device, side: int = 64
+    run: Callable[[int, int], object], device: torch.device, side: int = 64, frames: int = 2
 ) -> NetworkCost:
     """Measure a network's need on two short clips.
 
@@ -110,14 +110,17 @@ def measure_cost(
             network on such a clip.
         device (torch.device): Where it runs.
         side (int): Side of the frames. Default: 64.
+        frames (int): Frames of the shorter clip. Default: 2.
 
     Returns:
         NetworkCost: The need. Frames that a network handles together in small batches make it
         look a little greater than it is for large frames.
     """
-    few, more = (measure_peak(lambda n=n: run(n, side), device) for n in (2, 4))
-    per_frame = max(more - few, 0) / 2 / side**2
-    return NetworkCost(per_frame, max(few / side**2 - 2 * per_frame, 0))
+    few, more = (
+        measure_peak(lambda n=n: run(n, side), device) / side**2 for n in (frames, frames + 2)
+    )
+    per_frame = max(more - few, 0) / 2
+    return NetworkCost(per_frame, max(few - frames * per_frame, 0))
 
 
 def choose_plan(

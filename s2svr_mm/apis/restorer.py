@@ -3,11 +3,10 @@
 
 import hashlib
 import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,9 +33,25 @@ PEAK = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32
 ENOUGH_DB = 60.0
 _CHECK_FRAMES, _CHECK_SIDE = 8, 96
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
-# What mmagic's networks need: SPyNet's pyramid, the strides of EDVR and BasicVSR++, flows of at
-# least one pair.
-_SMALLEST_SIDE, _MULTIPLE, _FEWEST_FRAMES = 64, 4, 2
+
+
+class Needs(NamedTuple):
+    """What a network needs its input to be: least side, divisor of the sides, fewest frames."""
+
+    side: int
+    multiple: int
+    frames: int
+
+
+def needs_of(network: nn.Module) -> Needs:
+    """What a network needs; any but :class:`S2SVRNet` is taken for one of mmagic's."""
+    if isinstance(network, S2SVRNet):
+        return Needs(1, 1, 1)
+    # SPyNet's pyramid; BasicVSR++ at scale 1 computes flows on frames of a quarter of the size.
+    side = 64 if getattr(network, 'is_low_res_input', True) else 256
+    # EDVR, which IconVSR's keyframes go through, sees 5 frames.
+    frames = 5 if hasattr(network, 'keyframe_stride') else 2
+    return Needs(side, 4, frames)
 
 
 class VideoRestorer:
@@ -83,9 +98,7 @@ class VideoRestorer:
         self.device = pick_device(device)
         network = getattr(model, 'generator_ema', None) or getattr(model, 'generator', model)
         self.network = network.to(self.device).eval()
-        if hasattr(network, 'cpu_cache_length') and self.device.type == 'cpu':
-            # BasicVSR++ would move longer clips to a GPU and back.
-            network.cpu_cache_length = sys.maxsize
+        self._needs = needs_of(network)
         self.dtype = dtype
         self.tta = tta
         self.memory_limit = memory_limit
@@ -167,7 +180,9 @@ class VideoRestorer:
         ]
         if len(windows) == len(tiles) == 1:
             return Plan(windows[0], overlap, tiles[0], self._tile_overlap)
-        cost = memory.measure_cost(self._probe, self.device)
+        cost = memory.measure_cost(
+            self._probe, self.device, max(self._needs.side, 64), max(self._needs.frames, 2)
+        )
         budget = self.memory_limit or int(memory.available_memory(self.device) * memory.USABLE)
         host_budget = None
         if self.device.type == 'cuda':
@@ -342,17 +357,16 @@ class VideoRestorer:
 
     def _run(self, clip: Tensor, dtype: torch.dtype) -> Tensor:
         frames, (height, width) = clip.shape[1], clip.shape[-2:]
-        if not isinstance(self.network, S2SVRNet):
-            clip = _padded(clip)
+        clip = _padded(clip, self._needs)
         autocast = (
             torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
         )
         with autocast:
             restored = self.network(clip)
-        if not isinstance(self.network, S2SVRNet) and restored.ndim == 5:
-            scale = restored.shape[-1] // clip.shape[-1]
-            restored = restored[:, :frames, :, : scale * height, : scale * width]
-        return restored
+        if restored.ndim != 5 or self._needs == (1, 1, 1):
+            return restored
+        scale = restored.shape[-1] // clip.shape[-1]
+        return restored[:, :frames, :, : scale * height, : scale * width]
 
 
 def pick_device(device: str | torch.device) -> torch.device:
@@ -426,15 +440,16 @@ def _centre(frame: np.ndarray, side: int) -> np.ndarray:
     return frame[top : top + side, left : left + side]
 
 
-def _padded(clip: Tensor) -> Tensor:
-    """A clip (1, t, 3, h, w) as mmagic's networks need it, mirrored or repeated at the ends."""
-    if clip.shape[1] < _FEWEST_FRAMES:
-        clip = clip.expand(-1, _FEWEST_FRAMES, -1, -1, -1)
-    for axis in (-2, -1):
+def _padded(clip: Tensor, needs: Needs) -> Tensor:
+    """A clip (1, t, 3, h, w) as a network needs it, mirrored at its ends."""
+    height, width = (
+        max(length + -length % needs.multiple, needs.side) for length in clip.shape[-2:]
+    )
+    for axis, wanted in ((1, needs.frames), (3, height), (4, width)):
         length = clip.shape[axis]
-        wanted = max(length + -length % _MULTIPLE, _SMALLEST_SIDE)
         if wanted > length:
             index = torch.arange(wanted, device=clip.device) % (2 * length)
-            mirrored = torch.where(index < length, index, 2 * length - 1 - index)
-            clip = clip.index_select(clip.ndim + axis, mirrored)
+            clip = clip.index_select(
+                axis, torch.where(index < length, index, 2 * length - 1 - index)
+            )
     return clip

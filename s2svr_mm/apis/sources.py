@@ -261,7 +261,7 @@ def _look_of(frame: av.VideoFrame, stream: av.VideoStream) -> Look:
 def _chroma_of(kind: av.VideoFormat) -> str:
     if kind.is_rgb or kind.has_palette:
         return '444'
-    if not any(c.is_chroma for c in kind.components):
+    if sum(not c.is_alpha for c in kind.components) == 1:
         return 'gray'
     if kind.chroma_width(64) == 64:
         return '444' if kind.chroma_height(64) == 64 else '420'

@@ -1,0 +1,208 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from tool_process import CHECKOUT
+
+from s2svr_mm.models.s2svr_net import S2SVRNet
+
+CONFIG = """
+model = dict(
+    type='S2SVR',
+    generator=dict(
+        type='S2SVRNet',
+        mid_channels=4,
+        num_blocks=1,
+        num_layers=2,
+        scale=2,
+        flow_estimator=dict(type='PWCLite'),
+    ),
+    pixel_loss=dict(type='CharbonnierLoss'),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),
+)
+test_pipeline = [
+    dict(type='GenerateSegmentIndices', interval_list=[1]),
+    dict(type='LoadImageFromFile', key='img', channel_order='rgb'),
+    dict(type='PackInputs'),
+]
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Arguments that name a tiny network with random weights."""
+    torch.manual_seed(0)
+    network = S2SVRNet(4, 1, 2, scale=2)
+    state = {f'generator.{key}': value for key, value in network.state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'tiny.pth')
+    (tmp_path / 'tiny.py').write_text(CONFIG)
+    return '--config', 'tiny.py', '--checkpoint', 'tiny.pth', '--dtype', 'float32'
+
+
+@pytest.fixture
+def frames(tmp_path, make_clip, save_frames):
+    return save_frames(tmp_path / 'frames', make_clip(20, 24, 32))
+
+
+def read_folder(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+PIECES = ('--window', '8', '--overlap', '2', '--tile', '0', '--segment', '4')
+
+
+def test_restores_as_from_python(frames, model, tmp_path, run_tool):
+    result = run_tool('restore', 'frames', 'out', *model, *PIECES)
+    assert result.status == 0, result.output
+    assert '20 frames 32x24 -> 64x48 in out' in result.output
+    assert '100%' in result.output
+    assert 'peak memory' in result.output
+
+    from s2svr_mm.apis.networks import load_network
+    from s2svr_mm.apis.restorer import VideoRestorer
+
+    network = load_network(str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'))
+    restorer = VideoRestorer(network, 'cpu', 'float32', window=8, overlap=2, tile=0)
+    clip = [cv2.imread(str(path))[..., ::-1] for path in sorted(frames.iterdir())]
+    for path, expected in zip(
+        sorted((tmp_path / 'out').iterdir()), restorer.restore(clip), strict=True
+    ):
+        assert np.array_equal(cv2.imread(str(path))[..., ::-1], expected)
+
+
+def test_same_as_the_inferencer_of_mmagic(frames, model, tmp_path, run_tool, monkeypatch):
+    """mmagic's own way restores with a config of ours, and to the same pixels."""
+    # controlnet_aux, which mmagic.apis imports, works without mediapipe but not with its 1.x.
+    if 'mmagic.apis' not in sys.modules:
+        monkeypatch.setitem(sys.modules, 'mediapipe', None)
+    from mmagic.apis.inferencers.video_restoration_inferencer import VideoRestorationInferencer
+
+    inferencer = VideoRestorationInferencer(
+        str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'), device='cpu'
+    )
+    inferencer(video=str(frames), result_out_dir=str(tmp_path / 'mmagic' / ''))
+    result = run_tool('restore', 'frames', 'out', *model, '--window', '20', '--tile', '0')
+    assert result.status == 0, result.output
+    for ours in (tmp_path / 'out').iterdir():
+        theirs = cv2.imread(str(tmp_path / 'mmagic' / ours.name)).astype(int)
+        assert np.abs(cv2.imread(str(ours)) - theirs).max() <= 1
+
+
+def test_clear_messages(frames, model, run_tool, tmp_path):
+    for args, message in (
+        (('frames', 'out'), 'give --config and --checkpoint, or --model'),
+        (('frames', 'out', '--model', 'best'), "no model 'best' comes with this package"),
+        (('frames', 'out', *model[:3], 'no.pth'), 'no checkpoint at no.pth'),
+        (('frames', 'out', '--config', 'no.py', *model[2:]), 'there is no config no.py'),
+        (('nothing.mp4', 'out.mp4', *model), 'There is no nothing.mp4'),
+        (('frames', 'out', *model, '--frames', '5'), 'not FIRST:END'),
+        (('frames', 'out', *model, '--frames', '30:'), 'has 20 frames'),
+        (('frames', 'out', *model, '--device', 'cuda:9'), 'cuda:9'),
+    ):
+        result = run_tool('restore', *args)
+        assert result.status in (1, 2), result.output
+        assert message in result.output
+        assert 'Traceback' not in result.output
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_help_is_quick():
+    """Without importing torch; told by the modules, not by the clock."""
+    script = (
+        'import runpy, sys\n'
+        'sys.argv = ["restore.py", "--help"]\n'
+        'try:\n'
+        f'    runpy.run_path({str(CHECKOUT / "tools" / "restore.py")!r}, run_name="__main__")\n'
+        'except SystemExit:\n'
+        '    print("torch" in sys.modules)\n'
+    )
+    output = subprocess.check_output([sys.executable, '-c', script], text=True)
+    assert output.endswith('False\n')
+    assert '--checkpoint' in output
+
+
+def test_damaged_input_is_reported_by_the_status(model, tmp_path, run_tool):
+    movie = tmp_path / 'in.mkv'
+    noise = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3)).astype(np.uint8)
+    with av.open(str(movie), 'w') as container:
+        video = container.add_stream('libx264', rate=25)
+        video.width = video.height = 32
+        for frame in noise:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+        container.mux(video.encode())
+    data = movie.read_bytes()
+    movie.write_bytes(data[: len(data) // 2])
+    result = run_tool('restore', 'in.mkv', 'out.mkv', *model, *PIECES, '--quiet')
+    assert result.status == 3, result.output
+    assert 'only the good part was restored' in result.output
+    assert (tmp_path / 'out.mkv').is_file()
+
+
+def _wait_for(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['out', 'out.mp4'])
+def test_kill_and_resume(frames, model, tmp_path, name):
+    """Killed three times at random places, the result is that of an uninterrupted run."""
+    script = [sys.executable, str(CHECKOUT / 'tools' / 'restore.py'), 'frames']
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    args = [*model, *PIECES, '--quiet']
+    subprocess.run([*script, f'straight_{name}', *args], cwd=tmp_path, env=env, check=True)
+    parts = tmp_path / f'{name}.parts'
+    rng = random.Random(0)
+    kept = 0
+    for _ in range(3):
+        process = subprocess.Popen([*script, name, *args], cwd=tmp_path, env=env)
+
+        def whole():
+            return len([*parts.glob('output/*.packets'), *parts.glob('output/*.whole')])
+
+        target = kept + rng.randint(0, 1)
+        _wait_for(lambda target=target: parts.is_dir() and whole() >= target, process)
+        time.sleep(rng.random() * 0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept = whole()
+        assert not (tmp_path / name).exists()
+    done = subprocess.run(
+        [*script, name, *args], cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+    )
+    assert ('from an earlier run' in done.stdout) == (kept > 0)
+    if name == 'out':
+        assert read_folder(tmp_path / 'out') == read_folder(tmp_path / 'straight_out')
+    else:
+        straight = (tmp_path / 'straight_out.mp4').read_bytes()
+        assert (tmp_path / name).read_bytes() == straight
+    assert not parts.exists()
+
+
+@pytest.mark.slow
+def test_interrupt(frames, model, tmp_path):
+    script = [sys.executable, str(CHECKOUT / 'tools' / 'restore.py'), 'frames', 'out']
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    args = [*model, *PIECES, '--quiet']
+    process = subprocess.Popen(
+        [*script, *args], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+    )
+    _wait_for(lambda: (tmp_path / 'out.parts' / 'output' / '000000.whole').exists(), process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'the same call goes on from there' in errors
+    assert 'Traceback' not in errors
+    subprocess.run([*script, *args], cwd=tmp_path, env=env, check=True)
+    assert len(read_folder(tmp_path / 'out')) == 20
