@@ -85,7 +85,7 @@ def _ssim(frame: Tensor, warped: Tensor) -> Tensor:
     from mmflow.models.losses.ssim import weighted_ssim
 
     frame, warped = (F.pad(x, (1, 1, 1, 1), mode='replicate') for x in (frame, warped))
-    return weighted_ssim(frame, warped)[0].mean(1, keepdim=True)
+    return weighted_ssim(frame, warped).mean(1, keepdim=True)
 
 
 def census_distance(frame: Tensor, warped: Tensor) -> Tensor:

@@ -65,5 +65,5 @@ def test_map():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match='eps=0, q=0.4'):
+    with pytest.raises(ValueError, match=r'eps=0, q=0\.4'):
         FlowDistillLoss(eps=0)

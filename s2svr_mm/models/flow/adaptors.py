@@ -78,9 +78,13 @@ class MMFlowEstimator(StrictInit):
             flow_cfg = Config.fromfile(_config_file(flow_cfg)).model
         with DefaultScope.overwrite_default_scope('mmflow'):
             self.network = MMFLOW_MODELS.build(flow_cfg)
-            self.network.init_weights()
+            if checkpoint is None:
+                self.network.init_weights()
         if checkpoint is not None:
             load_weights(self.network, checkpoint)
+        for part in self.network.modules():
+            if hasattr(part, 'postprocess_result'):
+                part.postprocess_result = _flows_of_batch
 
     def init_weights(self) -> None:
         """Does nothing: the network got its weights when it was built."""
@@ -100,8 +104,13 @@ class MMFlowEstimator(StrictInit):
         samples = [FlowDataSample(metainfo=metainfo) for _ in range(n)]
         with DefaultScope.overwrite_default_scope('mmflow'):
             inputs = self.network.data_preprocessor(data)['inputs']
-            results = self.network.predict(inputs, samples)
-        return torch.stack([result.pred_flow_fw.data for result in results])[..., :h, :w]
+            flows = self.network.predict(inputs, samples)
+        return torch.stack(flows)[..., :h, :w]
+
+
+def _flows_of_batch(flow_results: list[dict], data_samples: list) -> list[Tensor]:
+    """Stands in for mmflow's ``postprocess_result``, which returns after the first of a batch."""
+    return [result['flow_fw'] for result in flow_results]
 
 
 def _config_file(name: str) -> Path:

@@ -1,0 +1,75 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import pytest
+import torch
+
+from s2svr_mm.compat import CheckpointError
+from s2svr_mm.models import PWCLite
+from s2svr_mm.models.conversion import to_official
+from s2svr_mm.models.flow import weights
+
+
+@pytest.fixture
+def trained():
+    torch.manual_seed(0)
+    return PWCLite()
+
+
+def pretrained(path, **kwargs):
+    init_cfg = dict(type='Pretrained', checkpoint=str(path), **kwargs)
+    return PWCLite(init_cfg=init_cfg)
+
+
+def test_half_precision_weights_load_as_single(trained, tmp_path):
+    half = {name: value.half() for name, value in trained.state_dict().items()}
+    torch.save(dict(state_dict=half), tmp_path / 'half.pth')
+    estimator = pretrained(tmp_path / 'half.pth')
+    estimator.init_weights()
+    for name, value in estimator.state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, half[name].float())
+
+
+def test_weights_under_a_prefix(trained, tmp_path):
+    inside = {f'generator.flow_estimator.{k}': v for k, v in trained.state_dict().items()}
+    torch.save(dict(state_dict={**inside, 'generator.other': torch.zeros(1)}), tmp_path / 'a.pth')
+    estimator = pretrained(tmp_path / 'a.pth', prefix='generator.flow_estimator')
+    estimator.init_weights()
+    torch.testing.assert_close(estimator.state_dict(), trained.state_dict())
+    with pytest.raises(CheckpointError, match="give prefix='generator.flow_estimator'"):
+        pretrained(tmp_path / 'a.pth').init_weights()
+
+
+def test_keys_that_do_not_fit_are_named_and_nothing_is_loaded(trained, tmp_path):
+    state = trained.state_dict()
+    del state['decoder.predict.bias']
+    state['decoder.extra'] = torch.zeros(1)
+    state['context.last.weight'] = torch.zeros(2, 32, 5, 5)
+    torch.save(state, tmp_path / 'wrong.pth')
+    estimator = pretrained(tmp_path / 'wrong.pth')
+    before = {name: value.clone() for name, value in estimator.state_dict().items()}
+    with pytest.raises(CheckpointError) as error:
+        estimator.init_weights()
+    for text in (
+        'wrong.pth',
+        '1 keys missing: decoder.predict.bias',
+        '1 keys unknown: decoder.extra',
+        'context.last.weight ((2, 32, 5, 5) for (2, 32, 3, 3))',
+    ):
+        assert text in str(error.value)
+    torch.testing.assert_close(estimator.state_dict(), before, rtol=0, atol=0)
+
+
+def test_official_names_are_recognised(trained, tmp_path):
+    torch.save(to_official(trained.state_dict()), tmp_path / 'pwclite.pth')
+    with pytest.raises(CheckpointError, match=r'tools/convert_weights\.py'):
+        pretrained(tmp_path / 'pwclite.pth').init_weights()
+
+
+def test_weights_of_the_package(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, 'FOLDER', tmp_path)
+    torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'flow_a.pth')
+    estimator = pretrained('s2svr://flow_a')
+    estimator.init_weights()
+    torch.testing.assert_close(estimator.state_dict(), trained.state_dict())
+    with pytest.raises(FileNotFoundError, match='s2svr://flow_b .* there are: flow_a'):
+        pretrained('s2svr://flow_b').init_weights()
