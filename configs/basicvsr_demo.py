@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    generator=dict(mid_channels=24, num_blocks=4, spynet_pretrained=None),
+    generator=dict(mid_channels=16, num_blocks=6, spynet_pretrained=None),
     train_cfg=dict(fix_iter=0),
 )
 optim_wrapper = dict(optimizer=dict(lr=2e-3))

@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    generator=dict(mid_channels=24, num_blocks=2, num_layers=2),
+    generator=dict(mid_channels=16, num_blocks=1, num_layers=2),
     # Minutes do not train an optical flow, and untrained it says that nothing moves: left at that,
     # it costs no step of the network.
     train_cfg=dict(fix_iter=100_000),

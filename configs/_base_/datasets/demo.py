@@ -10,7 +10,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     num_workers=1,
-    batch_size=2,
+    batch_size=1,
     dataset=dict(data_root='data/demo', prepare=None, num_input_frames=3, pipeline=train_pipeline),
 )
 val_dataloader = dict(num_workers=0, dataset=dict(data_root='data/demo', prepare=None))
