@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PADDING_MODES = ('zeros', 'border')
+# Where an embedding bag beats F.grid_sample.
+_BAG_DEVICES = ('cpu',)
 
 
 class FlowSampler:
@@ -40,8 +42,8 @@ class FlowSampler:
         flow = flow if flow.dtype == torch.float64 else flow.float()
         x = flow[:, 0] + torch.arange(w, device=flow.device, dtype=flow.dtype)
         y = flow[:, 1] + torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
-        self._on_cpu = flow.device.type == 'cpu'
-        if self._on_cpu:
+        self._by_bags = flow.device.type in _BAG_DEVICES
+        if self._by_bags:
             if padding_mode == 'border':
                 x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
             self._index, self._weight = _bilinear_taps(x, y)
@@ -67,7 +69,7 @@ class FlowSampler:
                 f'The maps to warp are {n} x {h} x {w} (n, h, w), but the flow is '
                 f'{" x ".join(map(str, self.size))}.'
             )
-        if self._on_cpu:
+        if self._by_bags:
             rows = x.permute(0, 2, 3, 1).reshape(n * h * w, c)
             bags = F.embedding_bag(
                 self._index, rows, mode='sum', per_sample_weights=self._weight.to(x.dtype)

@@ -3,7 +3,15 @@ import pytest
 import torch
 from mmagic.models.utils import flow_warp
 
+from s2svr_mm.models import warping
 from s2svr_mm.models.warping import FlowSampler, warp
+
+
+@pytest.fixture(params=['embedding bags', 'grid_sample'], autouse=True)
+def _both_ways(request, monkeypatch):
+    """What a GPU does runs here too."""
+    if request.param == 'grid_sample':
+        monkeypatch.setattr(warping, '_BAG_DEVICES', ())
 
 
 @pytest.mark.parametrize('padding_mode', ['zeros', 'border'])
