@@ -2,7 +2,7 @@
 # clip, and four batches make a step.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/models/flow_student.py',
+    '_base_/models/flow_distillation.py',
     '_base_/datasets/flow_clips.py',
     '_base_/schedules/flow.py',
 ]

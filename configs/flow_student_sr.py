@@ -1,7 +1,7 @@
 # Student for x4 super-resolution: MATLAB's bicubic downsampling.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/models/flow_student.py',
+    '_base_/models/flow_distillation.py',
     '_base_/datasets/flow_clips.py',
     '_base_/schedules/flow.py',
 ]
