@@ -1,18 +1,21 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import pytest
 import torch
-from conftest import moving_clip
 
 from s2svr_mm.models.flow import KnownWarps, inside_frame, known_warps
 from s2svr_mm.models.warping import warp
 
 
-def real_frames(n=3, size=48):
-    clips = [moving_clip(1, size, size, seed=seed) for seed in range(n)]
-    return torch.cat([torch.from_numpy(clip) for clip in clips]).permute(0, 3, 1, 2) / 255
+@pytest.fixture
+def real_frames(make_clip):
+    def make(n=3, size=48):
+        clips = [make_clip(1, size, size, seed=seed) for seed in range(n)]
+        return torch.cat([torch.from_numpy(clip) for clip in clips]).permute(0, 3, 1, 2) / 255
+
+    return make
 
 
-def test_the_flow_takes_the_supporting_frame_to_the_reference_frame(monkeypatch):
+def test_the_flow_takes_the_supporting_frame_to_the_reference_frame(monkeypatch, real_frames):
     monkeypatch.setattr(known_warps, '_vary', lambda frames: frames)
     torch.manual_seed(0)
     for layers, share in ((1, 1.0), (4, 0.8)):
@@ -27,7 +30,7 @@ def test_the_flow_takes_the_supporting_frame_to_the_reference_frame(monkeypatch)
             assert error[inside].median() < 0.02
 
 
-def test_motion_grows_to_its_largest():
+def test_motion_grows_to_its_largest(real_frames):
     torch.manual_seed(0)
     make = KnownWarps(max_motion=8.0, min_motion=0.5, grow_iters=100)
     longest = []
@@ -49,7 +52,7 @@ def test_frames_differ_in_brightness_and_stay_in_range():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match='Frames of 20x40 are too small for motion of 16.0'):
+    with pytest.raises(ValueError, match=r'Frames of 20x40 are too small for motion of 16\.0'):
         KnownWarps()(torch.zeros(1, 3, 40, 20), 0)
     with pytest.raises(ValueError, match=r'got 3, 2 and 4'):
         KnownWarps(max_motion=2, min_motion=3)

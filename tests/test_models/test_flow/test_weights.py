@@ -35,7 +35,7 @@ def test_weights_under_a_prefix(trained, tmp_path):
     estimator = pretrained(tmp_path / 'a.pth', prefix='generator.flow_estimator')
     estimator.init_weights()
     torch.testing.assert_close(estimator.state_dict(), trained.state_dict())
-    with pytest.raises(CheckpointError, match="give prefix='generator.flow_estimator'"):
+    with pytest.raises(CheckpointError, match=r"give prefix='generator\.flow_estimator'"):
         pretrained(tmp_path / 'a.pth').init_weights()
 
 
@@ -71,5 +71,5 @@ def test_weights_of_the_package(trained, tmp_path, monkeypatch):
     estimator = pretrained('s2svr://flow_a')
     estimator.init_weights()
     torch.testing.assert_close(estimator.state_dict(), trained.state_dict())
-    with pytest.raises(FileNotFoundError, match='s2svr://flow_b .* there are: flow_a'):
+    with pytest.raises(FileNotFoundError, match=r's2svr://flow_b .* there are: flow_a'):
         pretrained('s2svr://flow_b').init_weights()

@@ -1,0 +1,223 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import copy
+
+import pytest
+import torch
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
+from mmagic.utils import register_all_modules
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+
+from s2svr_mm.compat import CheckpointError
+from s2svr_mm.models import PWCLite
+from s2svr_mm.models.flow import FlowDistillHead, neighbour_flows, visible_mask
+
+PREPROCESSOR = dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3)
+PARTS = dict(
+    photometric_loss=dict(type='PhotometricLoss', census_weight=1.0),
+    smoothness_loss=dict(type='EdgeAwareSmoothnessLoss'),
+)
+
+
+def estimator(seed=0, scale=0.02):
+    """An estimator whose flow is a few pixels long instead of zero."""
+    torch.manual_seed(seed)
+    module = PWCLite(normalize_features=True)
+    torch.nn.init.normal_(module.decoder.predict.weight, std=scale)
+    return module
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / 'teacher.pth'
+    torch.save(dict(state_dict=estimator(seed=1).state_dict()), path)
+    return dict(
+        type='PWCLite',
+        normalize_features=True,
+        init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+    )
+
+
+def flow_model(teacher, **head):
+    register_all_modules()
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='UnsupervisedFlow',
+            estimator=dict(type='PWCLite', normalize_features=True),
+            flow_head=dict(type='FlowDistillHead', teacher=teacher, **head),
+            data_preprocessor=PREPROCESSOR,
+        )
+    )
+    model.init_weights()
+    return model
+
+
+@pytest.fixture
+def batch(make_clip):
+    def make(t=2, size=32, scale=1):
+        gt = torch.from_numpy(make_clip(t, size, size)).permute(0, 3, 1, 2)
+        lq = gt // 2 * 2
+        if scale > 1:
+            lq = torch.nn.functional.avg_pool2d(gt.float(), scale).byte()
+        return dict(inputs=[lq], data_samples=[DataSample(gt_img=gt)])
+
+    return make
+
+
+def test_teacher_stays_as_it_is_bit_for_bit(weights, batch):
+    model = flow_model(weights, **PARTS)
+    wrapper = build_optim_wrapper(
+        model,
+        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.1)),
+    )
+    before = copy.deepcopy(model.flow_head.teacher.state_dict())
+    student = copy.deepcopy(model.estimator.state_dict())
+    expected = estimator(seed=1).state_dict()
+    torch.testing.assert_close(before, expected, rtol=0, atol=0)
+    for _ in range(3):
+        model.train()
+        losses = model.train_step(batch(), wrapper)
+    assert set(losses) >= {'loss_flow_distill', 'loss_flow_photometric', 'loss_flow_smooth'}
+    after = model.flow_head.teacher.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert any(not torch.equal(v, student[k]) for k, v in model.estimator.state_dict().items())
+
+
+def test_optimizer_and_gradients_do_not_find_the_teacher(weights, batch):
+    model = flow_model(weights)
+    assert not [name for name, _ in model.named_parameters() if name.startswith('flow_head')]
+    assert sum(p.numel() for p in model.parameters()) == 2_236_660
+    model.train()
+    assert not model.flow_head.teacher.training
+    losses = model(**model.data_preprocessor(batch(), True), mode='loss')
+    losses['loss_flow_distill'].backward()
+    assert all(p.grad is not None for p in model.estimator.parameters())
+    assert not any(buffer.requires_grad for buffer in model.flow_head.buffers())
+
+
+def test_loss_is_the_distance_where_the_teacher_is_consistent(make_clip):
+    # Flows so short that most of them are consistent, except where they leave the frame.
+    teacher, student = estimator(seed=1, scale=1e-4), estimator(seed=2, scale=1e-4)
+    head = FlowDistillHead(teacher=teacher)
+    clean = torch.from_numpy(make_clip(3, 40, 48)).permute(0, 3, 1, 2)[None] / 255
+    degraded = clean.roll(1, 2)
+    with torch.no_grad():
+        flows = neighbour_flows(student, list(degraded.unbind(1)))
+        taught = neighbour_flows(teacher, list(clean.unbind(1)))
+        loss = head(student, tuple(torch.stack(f, 1) for f in flows), clean)
+    total, count = 0.0, 0.0
+    for here, there in ((0, 1), (1, 0)):
+        for i in range(2):
+            mask = visible_mask(taught[here][i], taught[there][i])
+            distance = ((flows[here][i] - taught[here][i]).abs() + 0.01).pow(0.4).mean(1)
+            total, count = total + (distance * mask[:, 0]).sum(), count + mask.sum()
+    assert 0.1 < count / (4 * 40 * 48) < 1
+    torch.testing.assert_close(loss['loss_flow_distill'], total / count)
+    assert isinstance(next(teacher.parameters()), torch.nn.Parameter)  # ours is a copy
+
+
+def test_between_resolutions(make_clip):
+    """A student at a quarter of the size whose flow is right has next to no distance."""
+    head = FlowDistillHead(teacher=dict(type='DISFlow'), **PARTS)
+    clean = torch.from_numpy(make_clip(2, 96, 96, (4.0, -2.0), 0.0)).permute(0, 3, 1, 2)[None]
+    clean = clean / 255
+    right = torch.tensor((1.0, -0.5)).view(1, 1, 2, 1, 1).expand(1, 1, 2, 24, 24)
+    # The flow from the first frame to the second is the shift itself.
+    found = head(None, (-right, right), clean)
+    wrong = head(None, (right, -right), clean)
+    for name in ('loss_flow_distill', 'loss_flow_photometric'):
+        assert found[name] < 0.5 * wrong[name]
+
+
+def test_average_of_the_student():
+    head = FlowDistillHead(momentum=0.25)
+    student = estimator()
+    head.follow(student)
+    first = copy.deepcopy(student.state_dict())
+    clean = torch.rand(1, 2, 3, 32, 32)
+    flows = (torch.zeros(1, 1, 2, 32, 32),) * 2
+    head(student, flows, clean)
+    torch.testing.assert_close(head.teacher.state_dict(), first)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter += 1
+    head(student, flows, clean)
+    for name, value in head.teacher.state_dict().items():
+        torch.testing.assert_close(value, first[name] + 0.25)
+    again = FlowDistillHead(momentum=0.25)
+    again.follow(student)
+    again.load_state_dict(head.state_dict())
+    assert again.num_averaged == 2
+    torch.testing.assert_close(again.teacher.state_dict(), head.teacher.state_dict())
+
+
+def test_inside_s2svr(weights, batch):
+    register_all_modules()
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='S2SVR',
+            generator=dict(
+                type='S2SVRNet',
+                mid_channels=4,
+                num_blocks=1,
+                scale=4,
+                flow_estimator=dict(type='PWCLite', normalize_features=True),
+            ),
+            pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
+            flow_head=dict(type='FlowDistillHead', teacher=weights, begin=2, end=3, **PARTS),
+            train_cfg=dict(fix_iter=1),
+            data_preprocessor=PREPROCESSOR,
+        )
+    )
+    model.init_weights()
+    before = copy.deepcopy(model.flow_head.teacher.state_dict())
+    wrapper = OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-4))
+    model.train()
+    names = []
+    for _ in range(4):
+        losses = model.train_step(batch(t=3, size=64, scale=4), wrapper)
+        names.append({name for name in losses if name != 'loss'})
+    flow = {'loss_flow_distill', 'loss_flow_photometric', 'loss_flow_smooth'}
+    assert names == [{'loss_pixel'}, {'loss_pixel'}, {'loss_pixel'} | flow, {'loss_pixel'}]
+    torch.testing.assert_close(model.flow_head.teacher.state_dict(), before, rtol=0, atol=0)
+    model.eval()
+    with torch.no_grad():
+        (sample,) = model.test_step(batch(t=2, size=64, scale=4))
+    assert sample.output.pred_img.shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize('off', ['distill_loss', 'photometric_loss', 'smoothness_loss'])
+def test_each_part_can_be_switched_off(off):
+    head = FlowDistillHead(teacher=dict(type='ZeroFlow'), **{**PARTS, off: None})
+    losses = head(None, (torch.zeros(1, 1, 2, 8, 8),) * 2, torch.rand(1, 2, 3, 8, 8))
+    names = dict(
+        distill_loss='loss_flow_distill',
+        photometric_loss='loss_flow_photometric',
+        smoothness_loss='loss_flow_smooth',
+    )
+    assert set(losses) == {name for part, name in names.items() if part != off}
+
+
+def test_bad_config_and_data_are_named(tmp_path, weights):
+    with pytest.raises(ValueError, match='leave flow_head out'):
+        FlowDistillHead(distill_loss=None)
+    with pytest.raises(ValueError, match='The teacher PWCLite has no weights'):
+        FlowDistillHead(teacher=dict(type='PWCLite'))
+    with pytest.raises(ValueError, match='momentum must be in'):
+        FlowDistillHead(momentum=0)
+    head = FlowDistillHead(teacher=dict(type='ZeroFlow'))
+    flows = (torch.zeros(1, 2, 2, 8, 8),) * 2
+    for clean, shown in ((None, 'none'), (torch.rand(1, 3, 8, 8), r'\(1, 3, 8, 8\)')):
+        with pytest.raises(ValueError, match=f'ground truth of all 3 frames, but got {shown}'):
+            head(None, flows, clean)
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
+    weights['init_cfg']['checkpoint'] = str(tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match=r'other\.pth does not hold the weights of a PWCLite'):
+        flow_model(weights)
+
+
+def test_a_clip_of_one_frame_teaches_nothing():
+    head = FlowDistillHead(teacher=dict(type='ZeroFlow'))
+    assert head(None, (torch.zeros(1, 0, 2, 8, 8),) * 2, torch.rand(1, 1, 3, 8, 8)) == {}
