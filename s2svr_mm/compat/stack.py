@@ -50,8 +50,8 @@ PACKAGES = (
         '2.2',
         'mmagic 1.2 refuses mmcv 2.2',
         # pip hides torch from a build unless told not to, and then mmcv is built without ops
-        install='pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation '
-        '{name}=={tested} (once torch is installed)',
+        install='with torch installed, pip install "setuptools<81" ninja; pip install '
+        '--force-reinstall --no-deps --no-cache-dir --no-build-isolation {name}=={tested}',
     ),
     Package('mmagic', '1.2.0', '1.2', '2', 's2svr_mm plugs into mmagic 1.2'),
     Package('diffusers', '0.24.0', '0.23', '0.25', 'mmagic 1.2 does not import beside 0.25'),
