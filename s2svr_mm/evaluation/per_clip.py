@@ -1,0 +1,117 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Figures of every clip, and whether a protocol's clips were all there."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
+from mmagic.registry import METRICS
+from mmengine.logging import print_log
+from torch import nn
+from torch.utils.data import DataLoader
+
+
+@METRICS.register_module()
+class PerClip(BaseSampleWiseMetric):
+    """Other metrics as they are, with the figures of each clip in the log.
+
+    The values it reports are those of ``metrics``. Before that it logs a line for each clip, and a
+    warning if what was measured is not as many clips or frames as the protocol has.
+
+    Args:
+        metrics (Sequence[dict]): Configs of metrics that measure sample by sample (mmagic's PSNR
+            and SSIM, :class:`RestorationGain`), a sample being a clip.
+        num_clips (int, optional): Clips of the protocol. Default: None (any number).
+        num_frames (int, optional): Frames that are measured, of all clips. Default: None.
+        list_clips (bool): Whether to log the clips' figures. Default: True.
+        **kwargs: ``prefix`` and ``collect_device`` of mmengine's ``BaseMetric``.
+
+    Raises:
+        ValueError: If there are no metrics.
+    """
+
+    metric = 'PerClip'
+
+    def __init__(
+        self,
+        metrics: Sequence[dict],
+        num_clips: int | None = None,
+        num_frames: int | None = None,
+        list_clips: bool = True,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not metrics:
+            raise ValueError('PerClip needs at least one metric to report, but got none.')
+        self.metrics = [METRICS.build(metric) for metric in metrics]
+        self.num_clips = num_clips
+        self.num_frames = num_frames
+        self.list_clips = list_clips
+
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
+        """Prepares itself and its metrics.
+
+        Args:
+            module (nn.Module): The model.
+            dataloader (DataLoader): What is measured.
+        """
+        super().prepare(module, dataloader)
+        for metric in self.metrics:
+            metric.prepare(module, dataloader)
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Measures a batch.
+
+        Args:
+            data_batch (Sequence[dict]): Not used.
+            data_samples (Sequence[dict]): With ``key``, ``gt_img`` and ``output.pred_img``,
+                (3, h, w) or (t, 3, h, w), in [0, 255].
+        """
+        for sample in data_samples:
+            measured = []
+            for metric in self.metrics:
+                metric.process(data_batch, [sample])
+                measured.append(metric.results.pop())
+            shape = sample[self.gt_key].shape
+            frames = shape[0] if len(shape) > 3 else 1
+            self.results.append(dict(key=sample['key'], frames=frames, measured=measured))
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """Logs the clips and leaves the averages to the metrics.
+
+        Args:
+            results (list[dict[str, Any]]): ``key``, ``frames`` and ``measured`` of each clip.
+
+        Returns:
+            dict[str, float]: What all metrics report.
+        """
+        if self.list_clips:
+            print_log(self._table(results), logger='current')
+        clips, frames = len(results), sum(result['frames'] for result in results)
+        if self.num_clips not in (None, clips) or self.num_frames not in (None, frames):
+            wanted = (self.num_clips, 'any number of'), (self.num_frames, 'any number of')
+            clips_wanted, frames_wanted = (words if n is None else n for n, words in wanted)
+            print_log(
+                f'{self._title()}{clips} clips with {frames} frames were measured, while the '
+                f'protocol has {clips_wanted} clips with {frames_wanted} frames: these figures are '
+                'not comparable with published ones.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        averages = {}
+        for i, metric in enumerate(self.metrics):
+            averages |= metric.compute_metrics([result['measured'][i] for result in results])
+        return averages
+
+    def _title(self) -> str:
+        return f'{self.prefix}: ' if self.prefix else ''
+
+    def _table(self, results: list[dict[str, Any]]) -> str:
+        width = max(len(result['key']) for result in results)
+        lines = [f'{self._title()}figures of each clip']
+        for result in results:
+            figures = {name: v for values in result['measured'] for name, v in values.items()}
+            text = '  '.join(f'{name} {float(value):.4f}' for name, value in figures.items())
+            lines.append(f'{result["key"]:<{width}}  {result["frames"]:4d} frames  {text}')
+        return '\n'.join(lines)
