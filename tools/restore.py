@@ -123,11 +123,12 @@ def main() -> None:
         try:
             damaged = restore(args)
         except KeyboardInterrupt:
-            print(
-                f'\nwhat is done is kept in {args.dst.rstrip("/")}.parts; the same call goes on '
-                'from there',
-                file=sys.stderr,
-            )
+            parts = Path(f'{args.dst.rstrip("/")}.parts')
+            if parts.is_dir():
+                print(
+                    f'\nwhat is done is kept in {parts}; the same call goes on from there',
+                    file=sys.stderr,
+                )
             raise
     sys.exit(EXIT_DAMAGED if damaged else 0)
 

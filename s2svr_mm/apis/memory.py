@@ -130,12 +130,11 @@ def choose_plan(
     cost: NetworkCost,
     budget: int,
     host_budget: int | None,
-    windows: Sequence[int],
-    overlap: int,
+    windows: Sequence[tuple[int, int]],
     tiles: Sequence[int],
     tile_overlap: int,
 ) -> Plan:
-    """Choose, of the pieces that fit, those with the least work done twice.
+    """Choose, of the pieces that fit, those of the greatest overlap with the least work done twice.
 
     Args:
         size (tuple[int, int]): Height and width of the input.
@@ -144,8 +143,7 @@ def choose_plan(
         cost (NetworkCost): What the network needs.
         budget (int): Bytes for the network and, if ``host_budget`` is None, for the frames.
         host_budget (int, optional): Bytes for the frames where they lie in other memory.
-        windows (Sequence[int]): Lengths of windows to choose from.
-        overlap (int): Overlap of windows.
+        windows (Sequence[tuple[int, int]]): Windows and their overlaps to choose from.
         tiles (Sequence[int]): Sides of tiles to choose from; 0 for whole frames.
         tile_overlap (int): Overlap of tiles.
 
@@ -155,15 +153,15 @@ def choose_plan(
     Raises:
         NotEnoughMemory: Nothing fits.
     """
-    plans = [Plan(w, overlap, t, tile_overlap) for w, t in product(windows, tiles)]
+    plans = [Plan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
     needs = []
-    for plan in sorted(plans, key=lambda plan: work(plan, size)):
+    for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
         network = cost.of(plan.window, _largest_tile(plan, size))
-        frame_bytes = 3 * sample_bytes * size[0] * size[1]
-        # Input: the window, a tile of it as an array, what waits. Output: the window, the window
-        # of which the last frames are being encoded, a row of tiles.
-        frames = frame_bytes * (2 * plan.window + 5)
-        frames += frame_bytes * scale**2 * (3 if plan.tile else 2) * plan.window
+        # Input: the window, its frames or tiles as one array, what waits to come. Output: the
+        # window, the one before whose last frames are being encoded, a row of tiles.
+        part = min(plan.tile / size[0], 1) if plan.tile else 0
+        frames = plan.window * (1 + (part or 1)) + 6 + scale**2 * plan.window * (2 + part)
+        frames *= 3 * sample_bytes * size[0] * size[1]
         if host_budget is None:
             network, frames = network + frames, 0
         if network <= budget and frames <= (host_budget or 0):
@@ -174,7 +172,7 @@ def choose_plan(
     raise NotEnoughMemory(
         f'{size[1]}x{size[0]} frames need {need / 2**30:.2g} GB in windows of {plan.window} and '
         f'tiles of {plan.tile or max(size)} pixels, and {usable / 2**30:.2g} GB may be used: free '
-        'some memory, or set a smaller --window and --overlap'
+        'some memory, or set a smaller --window, --overlap or --tile'
     )
 
 

@@ -70,6 +70,7 @@ class Summary:
         frames (int): Frames of the output.
         resumed (int): How many of them an earlier run had restored.
         seconds (float): How long this run took.
+        restoring (float): How much of it went from the first frame read to the last one encoded.
         size (tuple[int, int]): Width and height of the input.
         scale (int): Size of the output over that of the input.
         plan (Plan): Windows and tiles.
@@ -86,6 +87,7 @@ class Summary:
     frames: int
     resumed: int
     seconds: float
+    restoring: float
     size: tuple[int, int]
     scale: int
     plan: Plan
@@ -104,7 +106,7 @@ class Summary:
         lines = [
             f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
             f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
-            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.seconds, 1e-9):.2f} '
+            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
             'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
             f'windows of {self.plan.window} frames, overlap {self.plan.overlap}; {tile}; '
             f'{self.dtype} on {self.device}',
@@ -235,11 +237,12 @@ class _Job:
         done = 0
         while all(sink.has_segment(done) for sink in sinks.values()):
             done += 1
-        resumed = plan.frames_before(done * length)
+        resumed, restoring = plan.frames_before(done * length), time.monotonic()
         if self.parts.end is None or done < self.parts.end['segments']:
             self._restore(list(sinks.values()), plan, decided, done, length, resumed)
         else:
             resumed = self.parts.end['frames']
+        restoring = time.monotonic() - restoring
         end = self.parts.end
         notes = [*decided['notes'], *self._assemble(sinks, decided, end)]
         self.parts.remove()
@@ -249,6 +252,7 @@ class _Job:
             frames=end['frames'],
             resumed=resumed,
             seconds=time.monotonic() - began,
+            restoring=restoring,
             size=(width, height),
             scale=self.restorer.scale,
             plan=plan,

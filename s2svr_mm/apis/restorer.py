@@ -21,10 +21,10 @@ from .windows import Plan, join_windows, place, sliding_windows, tile_axis
 if TYPE_CHECKING:
     from .pipeline import Summary
 
-# Lengths of windows and sides of tiles to choose from by the memory at hand. What the windows share
-# is what published BasicVSR weights need to come within 0.05 dB (tools/check_restore.py seams).
-WINDOWS = (60, 48, 36, 24)
+# Windows with their overlaps, and sides of tiles, to choose from by the memory at hand. The last
+# two windows are for frames so large that little else fits.
 OVERLAP = 8
+WINDOWS = [(60, OVERLAP), (48, OVERLAP), (36, OVERLAP), (24, OVERLAP), (12, 4), (6, 2)]
 TILES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)
 # The greatest value of each type of frame; floating point frames are in [0, 255].
 PEAK = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 255}
@@ -134,7 +134,7 @@ class VideoRestorer:
         digest = hashlib.sha256()
         for key, value in sorted(self.network.state_dict().items()):
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def settings(self) -> dict[str, Any]:
@@ -163,14 +163,12 @@ class VideoRestorer:
         Raises:
             NotEnoughMemory: Not even small pieces fit.
         """
-        windows = WINDOWS if self._window is None else (self._window,)
-        overlap = self._overlap
-        if overlap is None:
-            overlap = min(OVERLAP, (windows[0] - 1) // 3)
-        windows = [window for window in windows if window > 2 * overlap] or [3 * overlap]
         # IconVSR's keyframes lie at every so many frames of what it sees.
         stride = getattr(self.network, 'keyframe_stride', 1)
-        windows = [window + -(window - 2 * overlap) % stride for window in windows]
+        windows = [
+            (window + -(window - 2 * overlap) % stride, overlap)
+            for window, overlap in self._windows()
+        ]
         tiles = TILES if self._tile is None else (self._tile,)
         tiles = [0, *tiles] if self._tile is None else tiles
         tiles = [
@@ -179,7 +177,7 @@ class VideoRestorer:
             if self._tile is not None or tile == 0 or tile >= 4 * self._tile_overlap
         ]
         if len(windows) == len(tiles) == 1:
-            return Plan(windows[0], overlap, tiles[0], self._tile_overlap)
+            return Plan(*windows[0], tiles[0], self._tile_overlap)
         cost = memory.measure_cost(
             self._probe, self.device, max(self._needs.side, 64), max(self._needs.frames, 2)
         )
@@ -187,7 +185,7 @@ class VideoRestorer:
         host_budget = None
         if self.device.type == 'cuda':
             host_budget = int(memory.available_host_memory() * memory.USABLE)
-        return memory.choose_plan(
+        plan = memory.choose_plan(
             (height, width),
             self.scale,
             sample_bytes,
@@ -195,10 +193,29 @@ class VideoRestorer:
             budget,
             host_budget,
             windows,
-            overlap,
             tiles,
             self._tile_overlap,
         )
+        if plan.overlap < max(overlap for _, overlap in windows):
+            self.notes.append(
+                f'there is little memory: windows overlap by {plan.overlap} frames only, which may '
+                'cost quality'
+            )
+        return plan
+
+    def _windows(self) -> list[tuple[int, int]]:
+        """Windows with their overlaps to choose from."""
+        if self._window is not None:
+            overlap = min(OVERLAP, (self._window - 1) // 3)
+            return [(self._window, overlap if self._overlap is None else self._overlap)]
+        if self._overlap is None:
+            return WINDOWS
+        longest = max(window for window, _ in WINDOWS)
+        return [
+            (window, self._overlap)
+            for window in (longest, longest // 2, 2 * self._overlap + 1 + self._overlap // 2)
+            if window > 2 * self._overlap
+        ]
 
     def _probe(self, frames: int, side: int) -> Tensor:
         dtype = torch.float32 if self.dtype == 'auto' else _DTYPES[self.dtype]

@@ -281,6 +281,10 @@ class ImageSource(Source):
         self.path = path
         self.images = images
         self.num_frames = len(images)
+        stems = [os.path.splitext(os.path.basename(image))[0] for image in images]
+        # Images of several folders may share names.
+        distinct = len(set(stems)) == len(stems)
+        self.names = stems if distinct else [f'{i:08d}' for i in range(len(stems))]
         first = read_image(images[0])
         self.look = Look(
             height=first.shape[0],
@@ -298,8 +302,7 @@ class ImageSource(Source):
         """Yield all frames."""
         for index, image in enumerate(self.images):
             rgb = read_image(image)
-            name = os.path.splitext(os.path.basename(image))[0]
-            yield Picture(_with_bits(rgb, self.look.bits), index, 1, name)
+            yield Picture(_with_bits(rgb, self.look.bits), index, 1, self.names[index])
 
 
 def _with_bits(rgb: np.ndarray, bits: int) -> np.ndarray:

@@ -1,4 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -240,7 +244,7 @@ def test_plans_fit_and_waste_little():
     tiles = (0, 512, 256, 128)
 
     def plan(size, budget):
-        return choose_plan(size, 4, 1, cost, int(budget), None, (60, 24), 8, tiles, 32)
+        return choose_plan(size, 4, 1, cost, int(budget), None, [(60, 8), (24, 8)], tiles, 32)
 
     assert plan((144, 180), 8e9) == Plan(60, 8, 0, 32)
     tight = plan((720, 1280), 16e9)
@@ -259,3 +263,34 @@ def test_memory_limit_leads_to_tiles(neighbours):
     assert plan(2**30).tile > 0 or plan(2**30).window < 60
     with pytest.raises(NotEnoughMemory):
         plan(2**20)
+
+
+def test_eight_k_on_a_small_machine(neighbours):
+    """With less context, and saying so, rather than not at all."""
+    small = VideoRestorer(neighbours(scale=1), 'cpu', 'float32', memory_limit=3 * 2**30)
+    plan = small.plan(4320, 7680)
+    assert plan.tile > 0
+    assert plan.overlap < 8
+    assert 'little memory' in small.notes[0]
+
+
+@pytest.mark.slow
+def test_eight_k_stays_in_its_limit(neighbours):
+    """In a process of its own, so that nothing else counts to the peak."""
+    script = f"""
+import resource, sys
+import numpy as np
+import torch
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import Neighbours
+from s2svr_mm.apis.restorer import VideoRestorer
+restorer = VideoRestorer(Neighbours(scale=1), 'cpu', 'float32', memory_limit=3 * 2**30)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+frame = np.random.default_rng(0).integers(0, 256, (4320, 7680, 3)).astype(np.uint8)
+count = sum(result.shape == frame.shape for result in restorer.restore(frame for _ in range(8)))
+print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+"""
+    output = subprocess.check_output([sys.executable, '-c', script], text=True)
+    count, gigabytes = output.split()[-2:]
+    assert int(count) == 8
+    assert float(gigabytes) < 3

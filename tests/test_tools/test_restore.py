@@ -147,7 +147,7 @@ def test_damaged_input_is_reported_by_the_status(model, tmp_path, run_tool):
     assert (tmp_path / 'out.mkv').is_file()
 
 
-def _wait_for(condition, process, seconds=60):
+def _wait_for(condition, process, seconds=600):
     end = time.monotonic() + seconds
     while not condition() and process.poll() is None:
         assert time.monotonic() < end
@@ -200,7 +200,7 @@ def test_interrupt(frames, model, tmp_path):
     )
     _wait_for(lambda: (tmp_path / 'out.parts' / 'output' / '000000.whole').exists(), process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert 'the same call goes on from there' in errors
     assert 'Traceback' not in errors

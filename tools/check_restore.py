@@ -1,0 +1,219 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Measure what restoring in pieces costs: its memory and time by length, and its seams."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Measure what restoring in pieces costs.')
+    checks = parser.add_subparsers(dest='check', required=True)
+    memory = checks.add_parser('memory', help='peak memory and time by the number of frames')
+    memory.add_argument('--lengths', type=int, nargs='+', default=[50, 100, 200, 400, 1000])
+    memory.add_argument('--size', type=int, nargs=2, default=(64, 48), metavar=('W', 'H'))
+    memory.add_argument('--frames', type=int, help=argparse.SUPPRESS)
+    seams = checks.add_parser('seams', help='differences from restoring the whole clip at once')
+    seams.add_argument('src', help='a clip that fits in memory at once: video, folder or raw YUV')
+    seams.add_argument('--gt', help='ground truth, for the loss of PSNR')
+    seams.add_argument('--first', type=int, help='only so many frames')
+    seams.add_argument('--crop', type=int, nargs=2, metavar=('W', 'H'), help='only the top left')
+    for check in (memory, seams):
+        check.add_argument('--config')
+        check.add_argument('--checkpoint', help='default: random weights')
+        check.add_argument('--window', type=int)
+        check.add_argument('--overlap', type=int)
+        check.add_argument('--tile', type=int)
+        check.add_argument('--tile-overlap', type=int, default=32)
+        check.add_argument('--device', default='auto')
+        check.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure."""
+    args = parse_args()
+    sys.path.insert(0, str(CHECKOUT))
+    from s2svr_mm.apis.errors import one_clear_message
+
+    with one_clear_message(args.debug):
+        if args.check == 'seams':
+            print_seams(args)
+        elif args.frames is not None:
+            print(*measure_run(args))
+        else:
+            print_memory(args)
+
+
+def build_restorer(args: argparse.Namespace):
+    """The restorer that the arguments ask for."""
+    import torch
+
+    from s2svr_mm.apis.networks import load_network
+    from s2svr_mm.apis.restorer import VideoRestorer
+    from s2svr_mm.models.s2svr_net import S2SVRNet
+
+    torch.manual_seed(0)
+    if args.config:
+        network = load_network(args.config, args.checkpoint)
+    else:
+        network = S2SVRNet(mid_channels=8, num_blocks=1, num_layers=2)
+    return VideoRestorer(
+        network,
+        device=args.device,
+        dtype='float32',
+        window=args.window,
+        overlap=args.overlap,
+        tile=args.tile,
+        tile_overlap=args.tile_overlap,
+    )
+
+
+def measure_run(args: argparse.Namespace) -> tuple[int, float]:
+    """Restore a made-up video of some length; peak memory in bytes and seconds of restoring."""
+    import tempfile
+    from fractions import Fraction
+
+    import av
+    import numpy as np
+
+    from s2svr_mm.apis.pipeline import OutputOptions
+
+    width, height = args.size
+    with tempfile.TemporaryDirectory() as folder:
+        src = Path(folder) / 'in.mp4'
+        with av.open(str(src), 'w') as container:
+            video = container.add_stream('libx264', rate=Fraction(25))
+            video.width, video.height = width, height
+            y, x = np.mgrid[:height, :width]
+            for index in range(args.frames):
+                wave = 127 + 100 * np.sin((x + index) / 5) * np.cos(y / 4)
+                rgb = np.repeat(wave[..., None], 3, 2).astype(np.uint8)
+                container.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format='rgb24')))
+            container.mux(video.encode())
+        summary = build_restorer(args).restore_video(
+            str(src), str(Path(folder) / 'out.mp4'), options=OutputOptions(), progress=False
+        )
+    return summary.device_peak or summary.host_peak, summary.seconds
+
+
+def print_memory(args: argparse.Namespace) -> None:
+    """Print a table, each line from a process of its own."""
+    print('frames  peak memory MB  x that of 100  seconds  seconds per frame')
+    rows = {}
+    command = [sys.executable, *sys.argv, '--frames']
+    for length in args.lengths:
+        output = subprocess.run([*command, str(length)], check=True, stdout=subprocess.PIPE)
+        peak, seconds = output.stdout.split()[-2:]
+        rows[length] = int(peak)
+        ratio = f'{int(peak) / rows[100]:13.3f}' if 100 in rows else ' ' * 13
+        print(
+            f'{length:6d}  {int(peak) / 2**20:14.1f}  {ratio}  {float(seconds):7.1f}  '
+            f'{float(seconds) / length:17.4f}',
+            flush=True,
+        )
+
+
+def print_seams(args: argparse.Namespace) -> None:
+    """Print how far windows and tiles are from the whole clip, and by frame and line."""
+    from itertools import islice
+
+    import numpy as np
+
+    from s2svr_mm.apis.sources import open_source
+    from s2svr_mm.apis.windows import Plan
+
+    def frames(path: str, scale: int = 1) -> list[np.ndarray]:
+        width, height = args.crop or (None, None)
+        cut = slice(height and scale * height), slice(width and scale * width)
+        return [p.rgb[cut] for p in islice(open_source(path).pictures(), args.first)]
+
+    clip = frames(args.src)
+    height, width = clip[0].shape[:2]
+    restorer = build_restorer(args)
+    plan = restorer.plan(height, width, clip[0].itemsize)
+    whole = _restored(restorer, clip, Plan(len(clip), 0))
+    gt = np.stack(frames(args.gt, restorer.scale)) if args.gt else None
+    if gt is not None:
+        print(f'whole clip: {_psnr(whole, gt):.3f} dB')
+    parts = {'windows': Plan(plan.window, plan.overlap), 'windows and tiles': plan}
+    for name, pieces in parts.items():
+        if name == 'windows and tiles' and not plan.tile:
+            continue
+        result = _restored(restorer, clip, pieces)
+        print(f'{name}: {pieces}')
+        print(f'  PSNR to the whole clip {_psnr(result, whole):.2f} dB')
+        if gt is not None:
+            print(f'  PSNR to the truth {_psnr(result, gt):.3f} dB')
+        _print_steps(result, whole, 0, 'frames', _window_seams(len(clip), pieces))
+        if pieces.tile:
+            s = restorer.scale
+            _print_steps(result, whole, 2, 'columns', _tile_seams(width, pieces, s))
+            _print_steps(result, whole, 1, 'rows', _tile_seams(height, pieces, s))
+
+
+def _restored(restorer, clip: Sequence, plan):
+    import numpy as np
+
+    return np.concatenate(list(restorer.restore_windows(clip, plan, 'float32')))
+
+
+def _psnr(a, b) -> float:
+    import numpy as np
+
+    error = np.mean([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b, strict=True)])
+    return float(10 * np.log10(255**2 / error)) if error else float('inf')
+
+
+def _window_seams(length: int, plan) -> set[int]:
+    """Frames that follow a frame of which another window has the greater part."""
+    starts = range(plan.step, max(length - 2 * plan.overlap, 0), plan.step)
+    fades = (range(plan.fade + 1) for _ in starts)
+    return {s + plan.fade_start + i for s, fade in zip(starts, fades, strict=True) for i in fade}
+
+
+def _tile_seams(length: int, plan, scale: int) -> set[int]:
+    from s2svr_mm.apis.windows import tile_axis
+
+    tiles = tile_axis(length, plan.tile, plan.tile_overlap)[1:]
+    return {i for t in tiles for i in range(scale * t.fade_start, scale * t.fade_stop + 1)}
+
+
+def _print_steps(result, whole, axis: int, name: str, seams: set[int]) -> None:
+    """How much more neighbours differ than they do in the whole clip, at seams and elsewhere.
+
+    A seam that is seen is a step between neighbours that the whole clip does not have.
+    """
+    import numpy as np
+
+    steps = []
+    for i in range(1, result.shape[axis]):
+        pair = [slice(None)] * 4
+        pair[axis] = slice(i - 1, i + 1)
+        error = result[tuple(pair)].astype(np.int16) - whole[tuple(pair)]
+        steps.append(np.abs(np.diff(error, axis=axis)))
+    for where, chosen in (
+        ('at seams', [s for i, s in enumerate(steps, 1) if i in seams]),
+        ('elsewhere', [s for i, s in enumerate(steps, 1) if i not in seams]),
+    ):
+        if chosen:
+            print(
+                f'  steps between {name} {where}: largest {max(s.max() for s in chosen)}, '
+                f'root mean square {_rms(chosen):.3f} of 255'
+            )
+
+
+def _rms(steps: Sequence) -> float:
+    import numpy as np
+
+    squares: Iterator = (np.square(s.astype(np.float64)).mean() for s in steps)
+    return float(np.sqrt(np.mean(list(squares))))
+
+
+if __name__ == '__main__':
+    main()
