@@ -35,6 +35,7 @@ train_dataloader = dict(
     dataset=dict(
         data_prefix=dict(_delete_=True, gt='train/gt'),
         num_input_frames=5,
+        interval_list=[1],
         pipeline=train_pipeline,
     ),
 )

@@ -3,8 +3,8 @@
 # one cosine to 1e-7.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.999)))
 param_scheduler = [
-    dict(type='LinearLR', by_epoch=False, start_factor=1e-3, begin=0, end=1000),
-    dict(type='CosineAnnealingLR', by_epoch=False, eta_min=1e-7, begin=1000),
+    dict(type='LinearLR', by_epoch=False, start_factor=1e-3, end=1000),
+    dict(type='CosineAnnealingLR', by_epoch=False, eta_min=1e-7),
 ]
 auto_scale_lr = dict(base_batch_size=4)
 

@@ -1,0 +1,86 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import csv
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+import torch
+from tool_process import CHECKOUT
+
+from s2svr_mm.models import PWCLite
+
+SHIFT = (2.0, -1.0)
+
+
+@pytest.fixture
+def scenes(tmp_path, make_clip, save_frames):
+    """Two scenes in Middlebury's layout; everything moves by two pixels and one."""
+    root = tmp_path / 'middlebury'
+    for seed, scene in enumerate(('Street', 'Yard')):
+        folder = save_frames(root / scene, make_clip(2, 66, 80, SHIFT, 0.0, seed))
+        for index in range(2):
+            (folder / f'{index:08d}.png').rename(folder / f'frame{10 + index}.png')
+        mmcv.flowwrite(np.tile(np.float32(SHIFT), (66, 80, 1)), str(folder / 'flow10.flo'))
+    return root
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A whole model whose estimator says that nothing moves."""
+    estimator = PWCLite()
+    estimator.init_weights()
+    state = {f'estimator.{name}': value for name, value in estimator.state_dict().items()}
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(state_dict={**state, 'flow_head.other': torch.zeros(1)}), path)
+    return path
+
+
+def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoint, tmp_path):
+    student = CHECKOUT / 'configs' / 'flow_student_sr.py'
+    result = run_tool(
+        'evaluate_flow',
+        scenes,
+        *('--model', 'student', student, checkpoint),
+        *('--out', tmp_path / 'table.md', tmp_path / 'table.csv'),
+        *('--pictures', tmp_path / 'pictures'),
+    )
+    assert result.status == 0, result.output
+    table = (tmp_path / 'table.md').read_text()
+    assert table.strip() in result.output
+    lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
+    assert lines[0][1:] == ['clean', 'x4 down', 'QP 37', 'blur']
+    rows = {line[0]: line[1:] for line in lines[2:]}
+    assert list(rows) == ['zero flow', 'DIS', 'student']
+    motion = f'{np.hypot(*SHIFT):.3f} (100.0 %)'
+    assert rows['zero flow'] == rows['student'] == [motion] * 4
+    assert float(rows['DIS'][0].split()[0]) < 0.3
+
+    with open(tmp_path / 'table.csv') as file:
+        figures = list(csv.DictReader(file))
+    assert len(figures) == 3 * 4 * 3
+    dis = [f for f in figures if f['estimator'] == 'DIS' and f['degradation'] == 'clean']
+    assert [f['scene'] for f in dis] == ['Street', 'Yard', 'mean']
+    errors = [float(f['EPE_2_5']) for f in dis]
+    assert errors[2] == pytest.approx(sum(errors[:2]) / 2, abs=1e-3)
+    picture = cv2.imread(str(tmp_path / 'pictures' / 'Yard' / 'sr_DIS.png'))
+    assert picture.shape == (66, 80, 3)
+
+
+@pytest.mark.parametrize('case', ['data', 'weights', 'config', 'out'])
+def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
+    teacher = CHECKOUT / 'configs' / 'flow_teacher.py'
+    args, message = {
+        'data': ([tmp_path / 'nowhere'], 'nowhere is no folder'),
+        'weights': (
+            [scenes, '--model', 'a', teacher, tmp_path / 'other.pth'],
+            'other.pth does not hold the weights of a PWCLite',
+        ),
+        'config': ([scenes, '--model', 'a', tmp_path / 'b.py', '-'], 'there is no config'),
+        'out': ([scenes, '--out', tmp_path / 'table.txt'], '--out writes .md and .csv'),
+    }[case]
+    result = run_tool('evaluate_flow', *args)
+    assert result.status == 1
+    assert message in result.output
+    assert 'Traceback' not in result.output

@@ -1,0 +1,94 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""The configs of teacher and students, as a user trains them, for two iterations."""
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from tool_process import CHECKOUT
+
+from s2svr_mm.models import PWCLite
+
+CONFIGS = [
+    'flow_student_sr',
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ('flow_student', 'flow_student_deblur', 'flow_student_compress')
+    ),
+]
+
+
+@pytest.fixture
+def data(tmp_path, make_clip, save_frames):
+    """Clips to learn from and a pair with true flow, below ``tmp_path / 'data'``."""
+    for seed, name in enumerate(('street', 'park')):
+        clip = make_clip(6, 96, 96, (1.5, 0.5), seed=seed)
+        save_frames(tmp_path / 'data' / 'clips' / 'train' / 'gt' / name, clip)
+    folder = save_frames(tmp_path / 'data' / 'middlebury' / 'Street', make_clip(2, 64, 64))
+    for index in range(2):
+        (folder / f'{index:08d}.png').rename(folder / f'frame{10 + index}.png')
+    mmcv.flowwrite(np.ones((64, 64, 2), np.float32), str(folder / 'flow10.flo'))
+    return tmp_path / 'data'
+
+
+def options(tmp_path, **more):
+    common = {
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'train_dataloader.batch_size': 1,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'default_hooks.checkpoint.interval': 2,
+        'default_hooks.logger.interval': 1,
+    }
+    return ['--cfg-options', *(f'{key}={value}' for key, value in (common | more).items())]
+
+
+def test_teacher_goes_through_its_stages(run_tool, data, tmp_path):
+    changes = {
+        'model.train_cfg.warp_iters': 1,
+        'model.train_cfg.occlusion_begin': 1,
+        'model.known_warps.max_motion': 8,
+    }
+    config = CHECKOUT / 'configs' / 'flow_teacher.py'
+    result = run_tool('train', config, *options(tmp_path, **changes))
+    assert result.status == 0, result.output
+    for text in ('loss_warp', 'loss_photometric', 'loss_smooth', 'EPE_1px', 'EPE:'):
+        assert text in result.output
+    saved = torch.load(tmp_path / 'work_dirs' / 'flow_teacher' / 'iter_2.pth', weights_only=False)
+    assert set(PWCLite().state_dict()) == {
+        name.removeprefix('estimator.') for name in saved['state_dict']
+    }
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
+    torch.manual_seed(0)
+    teacher = PWCLite()
+    teacher.init_weights()
+    torch.nn.init.normal_(teacher.decoder.predict.weight, std=1e-3)
+    state = {f'estimator.{key}': value for key, value in teacher.state_dict().items()}
+    folder = tmp_path / 'work_dirs' / 'flow_teacher'
+    folder.mkdir(parents=True)
+    torch.save(dict(state_dict=state), folder / 'iter_120000.pth')
+    result = run_tool('train', CHECKOUT / 'configs' / f'{name}.py', *options(tmp_path))
+    assert result.status == 0, result.output
+    for text in ('loss_flow_distill', 'loss_flow_photometric', 'loss_flow_smooth', 'EPE:'):
+        assert text in result.output
+    saved = torch.load(tmp_path / 'work_dirs' / name / 'iter_2.pth', weights_only=False)
+    kept = saved['state_dict']
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(kept[f'flow_head.teacher.{key}'], value), key
+
+
+def test_photometric_student_and_missing_teacher(run_tool, data, tmp_path):
+    config = CHECKOUT / 'configs' / 'flow_student_compress_photometric.py'
+    result = run_tool('train', config, *options(tmp_path))
+    assert result.status == 1
+    assert 'no checkpoint at work_dirs/flow_teacher/iter_120000.pth' in result.output
+    changes = {'model.estimator.init_cfg': None}
+    result = run_tool('train', config, *options(tmp_path, **changes))
+    assert result.status == 0, result.output
+    assert 'loss_photometric' in result.output
+    assert 'loss_flow_distill' not in result.output
