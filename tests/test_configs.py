@@ -1,65 +1,96 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Every config that restores video, on small stand-ins laid out as its data set is."""
 
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
-from mmagic.registry import MODELS
+from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-RESTORATION = [
+# One of each kind of data and network; these are trained and validated.
+TRAINED = [
     's2svr_reds',
+    's2svr_vimeo90k_bi',
     's2svr_gopro',
+    's2svr_deblur_compress',
     's2svr_clips',
     's2svr_demo',
     'basicvsr_reds',
     'basicvsr_demo',
 ]
+OTHERS = [
+    'iconvsr_reds',
+    'basicvsr_pp_reds',
+    's2svr_vimeo90k_bd',
+    's2svr_dvd',
+    *(f's2svr_mfqev2_qp{qp}' for qp in (22, 27, 32, 37, 42)),
+    *(
+        f'{n}_vimeo90k_{kind}'
+        for n in ('basicvsr', 'iconvsr', 'basicvsr_pp')
+        for kind in ('bi', 'bd')
+    ),
+]
+RESTORATION = TRAINED + OTHERS
+BENCHMARKS = [f'{n}_benchmarks' for n in ('s2svr', 'basicvsr', 'iconvsr', 'basicvsr_pp')]
 
 
 def load(name: str) -> Config:
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     init_default_scope(cfg.default_scope)
-    if name.startswith('basicvsr'):
-        cfg.model.generator.spynet_pretrained = None  # nothing is downloaded
+    for key in ('spynet_pretrained', 'edvr_pretrained'):
+        if key in cfg.model.generator:
+            cfg.model.generator[key] = None  # nothing is downloaded
     return cfg
 
 
-@pytest.fixture
-def stand_in(clip_pairs, save_frames, make_clip, make_lq, tmp_path):
-    """Writes a small data set with the folders of a real one; returns the root."""
+def datasets_of(cfg) -> list:
+    """The data sets in a loader's ``dataset``, or in several loaders."""
+    if isinstance(cfg, list):
+        return [dataset for loader in cfg for dataset in datasets_of(loader.dataset)]
+    if 'datasets' in cfg:
+        return [inner for one in cfg.datasets for inner in datasets_of(one)]
+    return datasets_of(cfg.dataset) if 'dataset' in cfg else [cfg]
 
-    def write(data_root: str) -> Path:
-        root = tmp_path / data_root
-        size = dict(num_frames=16, height=64, width=96)
-        name = Path(data_root).name
-        if name == 'REDS':
-            for seed, clip in enumerate(('000', '001')):
-                gt = make_clip(**size, seed=seed)
-                save_frames(root / 'train_sharp' / clip, gt)
-                save_frames(root / 'train_sharp_bicubic' / 'X4' / clip, make_lq(gt, 4))
-            lines = [f'{{clip}}/{i:08d}.png (64, 96, 3)\n' for i in range(16)]
-            for part, clip in (('train', '001'), ('val', '000')):
-                text = ''.join(line.format(clip=clip) for line in lines)
-                (root / f'meta_info_reds4_{part}.txt').write_text(text)
-            return root
-        folders, scale = {
-            'GoPro': (('blur', 'sharp'), 1),
-            'demo': (('lq', 'gt'), 4),
-            'clips': (('lq', 'gt'), 4),
-        }[name]
-        parts = ('train', 'test') if name == 'GoPro' else ('train', 'val')
-        for seed, part in enumerate(parts):
-            gt = make_clip(**size, seed=seed)
-            save_frames(root / part / folders[0] / 'clip', make_lq(gt, scale))
-            save_frames(root / part / folders[1] / 'clip', gt)
-        return root
+
+@pytest.fixture
+def stand_in(save_frames, make_clip, make_lq, tmp_path):
+    """Writes a small clip where a data set's config expects one."""
+
+    def write(dataset: dict, seed: int) -> None:
+        root = tmp_path / dataset.data_root
+        name = root.name
+        count = 7 if name == 'vimeo90k' else dataset.get('num_input_frames') or 8
+        gt = make_clip(count, height=64, width=96, seed=seed)
+        clip = f'{seed:03d}/0001' if name == 'vimeo90k' else f'{seed:03d}'
+        for kind, frames in (('img', make_lq(gt, dataset.scale)), ('gt', gt)):
+            folder = root / dataset.data_prefix[kind]
+            if name == 'MFQEv2':
+                save_yuv(folder / f'{clip}_96x64_{count}.yuv', frames)
+            else:
+                save_frames(folder / clip, frames)
+        if dataset.get('ann_file'):
+            lines = dict(
+                REDS=[f'{clip}/{i:08d}.png (64, 96, 3)' for i in range(count)],
+                Vid4=[f'{clip} {count}'],
+                vimeo90k=[f'{clip} (64, 96, 3)'],
+            )
+            (root / dataset.ann_file).write_text('\n'.join(lines[name]))
 
     return write
+
+
+def save_yuv(path: Path, frames: np.ndarray) -> None:
+    """Write RGB frames as raw YUV 4:2:0."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    planes = [cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420) for frame in frames]
+    path.write_bytes(np.stack(planes).tobytes())
 
 
 @pytest.mark.parametrize('name', RESTORATION)
@@ -85,6 +116,10 @@ def test_builds_model_optimizer_and_schedule(name):
     ('name', 'expected'),
     [
         ('s2svr_reds', dict(width=64, scale=4, frames=15, lr=1e-4, iters=600_000, fix=10_000)),
+        (
+            's2svr_vimeo90k_bi',
+            dict(width=64, scale=4, frames=7, lr=1e-4, iters=300_000, fix=10_000),
+        ),
         ('s2svr_gopro', dict(width=48, scale=1, frames=7, lr=2e-4, iters=200_000, fix=5_000)),
     ],
 )
@@ -93,7 +128,7 @@ def test_settings_of_the_paper(name, expected):
     found = dict(
         width=cfg.model.generator.mid_channels,
         scale=cfg.model.generator.scale,
-        frames=cfg.train_dataloader.dataset.num_input_frames,
+        frames=cfg.train_dataloader.dataset.get('num_input_frames', 7),
         lr=cfg.optim_wrapper.optimizer.lr,
         iters=cfg.train_cfg.max_iters,
         fix=cfg.model.train_cfg.fix_iter,
@@ -104,44 +139,129 @@ def test_settings_of_the_paper(name, expected):
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.flow_estimator.lr_mult == 0.25
 
 
-@pytest.mark.parametrize('pair', [('s2svr_reds', 'basicvsr_reds'), ('s2svr_demo', 'basicvsr_demo')])
+@pytest.mark.parametrize(
+    'pair',
+    [
+        ('s2svr_demo', 'basicvsr_demo'),
+        *(('s2svr_reds', f'{name}_reds') for name in ('basicvsr', 'iconvsr')),
+        *(
+            (f's2svr_vimeo90k_{kind}', f'{name}_vimeo90k_{kind}')
+            for name in ('basicvsr', 'iconvsr', 'basicvsr_pp')
+            for kind in ('bi', 'bd')
+        ),
+    ],
+)
 def test_baselines_see_the_same_data(pair):
     ours, baseline = map(load, pair)
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_evaluator'):
         assert ours[part] == baseline[part]
 
 
-@pytest.mark.parametrize('name', RESTORATION)
-def test_trains_and_validates(name, stand_in, run_tool):
+def loaders_of(cfg: Config, *parts: str) -> list[dict]:
+    found = [cfg[f'{part}_dataloader'] for part in parts]
+    return [loader for one in found for loader in (one if isinstance(one, list) else [one])]
+
+
+def shrink(cfg: Config) -> None:
+    """Patches, batches and networks that fit the stand-ins."""
+    cfg.model.generator.update(mid_channels=4, num_blocks=1)
+    cfg.load_from = None
+    for part in ('train', 'val', 'test'):
+        if f'{part}_dataloader' in cfg:
+            for loader in loaders_of(cfg, part):
+                loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    if 'train_dataloader' in cfg:
+        for dataset in datasets_of(cfg.train_dataloader.dataset):
+            next(t for t in dataset.pipeline if 'Crop' in t['type']).gt_patch_size = 64
+
+
+def write_stand_ins(cfg: Config, stand_in, *parts: str) -> None:
+    """A clip for each data set; ``parts`` lists 'train' first where it is meant."""
+    for seed, part in enumerate(parts):
+        for loader in loaders_of(cfg, part):
+            for dataset in datasets_of(loader.dataset):
+                stand_in(dataset, seed)
+
+
+@pytest.mark.parametrize('name', TRAINED)
+def test_trains_and_validates(name, stand_in, run_tool, tmp_path):
     cfg = load(name)
-    stand_in(cfg.train_dataloader.dataset.data_root)
-    crop = next(
-        i for i, t in enumerate(cfg.train_dataloader.dataset.pipeline) if 'Crop' in t['type']
-    )
-    options = [
-        'model.generator.mid_channels=4',
-        'model.generator.num_blocks=1',
-        f'train_dataloader.dataset.pipeline.{crop}.gt_patch_size=64',
-        'train_dataloader.batch_size=1',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0',
-        'val_dataloader.persistent_workers=False',
-        'train_cfg.max_iters=2',
-        'train_cfg.val_interval=2',
-        'default_hooks.logger.interval=1',
-    ]
-    if name.startswith('basicvsr'):
-        options.append('model.generator.spynet_pretrained=None')
-    result = run_tool(
-        'train', CONFIGS / f'{name}.py', '--work-dir', 'out', '--cfg-options', *options
-    )
+    write_stand_ins(cfg, stand_in, 'train', 'val')
+    shrink(cfg)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.default_hooks.logger.interval = 1
+    cfg.dump(tmp_path / f'{name}.py')
+    result = run_tool('train', f'{name}.py', '--work-dir', 'out')
     assert result.status == 0, result.output
     assert 'Iter(train) [2/2]' in result.output
     assert 'PSNR: ' in result.output
+    for best in as_list(cfg.default_hooks.checkpoint.save_best):
+        assert list((tmp_path / 'out').glob(f'best_{best.replace("/", "_")}_iter_2.pth'))
 
 
-@pytest.mark.parametrize('name', ['s2svr_reds', 's2svr_gopro', 's2svr_clips'])
+def as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize('name', RESTORATION)
+def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
+    cfg = load(name)
+    write_stand_ins(cfg, stand_in, 'train', 'test')
+    shrink(cfg)
+    monkeypatch.chdir(tmp_path)
+    training = DATASETS.build(cfg.train_dataloader.dataset)
+    for i in range(len(training)):
+        sample = training[i]
+        inputs, gt = sample['inputs'], sample['data_samples'].gt_img
+        frames = datasets_of(cfg.train_dataloader.dataset)[0].get('num_input_frames', 7)
+        mirrored = 2 if 'vimeo90k' in name else 1
+        assert len(inputs) == len(gt) == frames * mirrored
+        assert tuple(gt.shape[-2:]) == (64, 64)
+        assert inputs.shape[-1] * cfg.model.generator.get('scale', 4) == 64
+    for loader in loaders_of(cfg, 'test'):
+        sample = DATASETS.build(loader.dataset)[0]
+        assert len(sample['inputs']) == len(sample['data_samples'].gt_img) == 8
+
+
+@pytest.mark.parametrize('name', BENCHMARKS)
+def test_benchmarks_have_one_protocol_each(name):
+    cfg = load(name)
+    names = [loader.dataset.data_root for loader in cfg.test_dataloader]
+    assert names == ['data/REDS', 'data/vimeo90k', 'data/Vid4', 'data/UDM10']
+    found = [
+        (m.prefix, m.num_clips, m.num_frames, [one.get('convert_to') for one in m.metrics])
+        for m in (evaluator.metrics for evaluator in cfg.test_evaluator)
+    ]
+    assert found == [
+        ('REDS4', 4, 400, [None, None]),
+        ('Vimeo-90K-T', 7824, 7824, ['Y', 'Y']),
+        ('Vid4', 4, 171, ['Y', 'Y']),
+        ('UDM10', 10, 320, ['Y', 'Y']),
+    ]
+    with torch.device('meta'):
+        MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize('name', ['s2svr_benchmarks', 'basicvsr_benchmarks'])
+def test_benchmarks_are_measured(name, stand_in, run_tool, tmp_path):
+    cfg = load(name)
+    write_stand_ins(cfg, stand_in, 'test')
+    shrink(cfg)
+    cfg.dump(tmp_path / f'{name}.py')
+    model = MODELS.build(cfg.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'checkpoint.pth')
+    result = run_tool('test', f'{name}.py', 'checkpoint.pth', '--out', 'out.json')
+    assert result.status == 0, result.output
+    measured = json.loads((tmp_path / 'out.json').read_text())
+    prefixes = ('REDS4', 'Vimeo-90K-T', 'Vid4', 'UDM10')
+    assert set(measured) == {f'{p}/{metric}' for p in prefixes for metric in ('PSNR', 'SSIM')}
+    assert all(np.isfinite(list(measured.values())))
+    # The centre frame alone is measured of a septuplet, and one clip is too few for any of them.
+    assert 'Vimeo-90K-T: 1 clips with 1 frames were measured' in result.output
+    assert result.output.count('not comparable with published ones') == 4
+
+
+@pytest.mark.parametrize('name', ['s2svr_reds', 's2svr_gopro', 's2svr_clips', 's2svr_mfqev2_qp22'])
 def test_missing_data_says_which_folder_and_command(name, run_tool):
     result = run_tool('train', CONFIGS / f'{name}.py')
     assert result.status == 1

@@ -11,3 +11,15 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(data_prefix=dict(img='test/blur', gt='test/sharp'), **gopro))
 test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    metrics=[
+        dict(
+            type='PerClip',
+            metrics=[dict(type='PSNR'), dict(type='SSIM')],
+            num_clips=11,
+            num_frames=1111,
+        )
+    ]
+)
+test_evaluator = val_evaluator

@@ -26,5 +26,17 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(data_prefix=dict(img='test/QP37', gt='test/GT'), **mfqev2))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(metrics=[dict(type='PSNR', convert_to='Y'), dict(type='SSIM', convert_to='Y')])
+val_evaluator = dict(
+    metrics=[
+        dict(
+            type='PerClip',
+            metrics=[
+                dict(type='PSNR', convert_to='Y'),
+                dict(type='SSIM', convert_to='Y'),
+                dict(type='RestorationGain'),
+            ],
+            num_clips=18,
+        )
+    ]
+)
 test_evaluator = val_evaluator

@@ -12,3 +12,15 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(ann_file='meta_info_reds4_val.txt', **reds))
 test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    metrics=[
+        dict(
+            type='PerClip',
+            metrics=[dict(type='PSNR'), dict(type='SSIM')],
+            num_clips=4,
+            num_frames=400,
+        )
+    ]
+)
+test_evaluator = val_evaluator

@@ -31,5 +31,14 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(metrics=[dict(type='PSNR', convert_to='Y'), dict(type='SSIM', convert_to='Y')])
+val_evaluator = dict(
+    metrics=[
+        dict(
+            type='PerClip',
+            metrics=[dict(type='PSNR', convert_to='Y'), dict(type='SSIM', convert_to='Y')],
+            num_clips=4,
+            num_frames=171,
+        )
+    ]
+)
 test_evaluator = val_evaluator

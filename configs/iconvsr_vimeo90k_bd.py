@@ -1,0 +1,24 @@
+# mmagic's IconVSR on the same data and by the same rules as s2svr_vimeo90k_bd, with mmagic's
+# schedule for it.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/iconvsr.py',
+    '_base_/datasets/vimeo90k_bd.py',
+    '_base_/schedules/adam_cosine.py',
+]
+
+model = dict(
+    generator=dict(
+        padding=3,
+        edvr_pretrained='https://download.openmmlab.com/mmediting/restorers/'
+        'iconvsr/edvrm_vimeo90k_20210413-e40e99a8.pth',
+    )
+)
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-4),
+    paramwise_cfg=dict(custom_keys={'spynet': dict(lr_mult=0.125)}),
+)
+train_cfg = dict(max_iters=300_000)
+
+# While SPyNet and EDVR are frozen they get no gradient.
+find_unused_parameters = True
