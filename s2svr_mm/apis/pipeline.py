@@ -19,10 +19,12 @@ from tqdm import tqdm
 from s2svr_mm import __version__
 from s2svr_mm.datasets.references import IMAGE_SUFFIXES, DataError
 
-from .encoding import Cut, EncoderSettings, choose_encoder
+from .encoding import EncoderSettings, choose_encoder
 from .memory import peak_device_memory, peak_host_memory
-from .parts import COMPARISONS, FolderSink, OutputError, Parts, Sink, VideoSink, check_output
+from .muxing import Cut
+from .parts import OutputError, Parts, check_output
 from .restorer import VideoRestorer
+from .sinks import COMPARISONS, FolderSink, Sink, VideoSink
 from .sources import Picture, Source, open_source, scaled
 from .streaming import BackgroundCalls, Prefetcher
 from .windows import Plan

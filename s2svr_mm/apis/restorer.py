@@ -6,16 +6,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from s2svr_mm.engine.non_finite import NonFiniteError
-from s2svr_mm.models.s2svr_net import S2SVRNet
 
 from . import memory
+from .devices import computes_bfloat16, pick_device
+from .needs import needs_of, padded
 from .windows import Plan, join_windows, place, sliding_windows, tile_axis
 
 if TYPE_CHECKING:
@@ -33,25 +34,6 @@ PEAK = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32
 ENOUGH_DB = 60.0
 _CHECK_FRAMES, _CHECK_SIDE = 8, 96
 _DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
-
-
-class Needs(NamedTuple):
-    """What a network needs its input to be: least side, divisor of the sides, fewest frames."""
-
-    side: int
-    multiple: int
-    frames: int
-
-
-def needs_of(network: nn.Module) -> Needs:
-    """What a network needs; any but :class:`S2SVRNet` is taken for one of mmagic's."""
-    if isinstance(network, S2SVRNet):
-        return Needs(1, 1, 1)
-    # SPyNet's pyramid; BasicVSR++ at scale 1 computes flows on frames of a quarter of the size.
-    side = 64 if getattr(network, 'is_low_res_input', True) else 256
-    # EDVR, which IconVSR's keyframes go through, sees 5 frames.
-    frames = 5 if hasattr(network, 'keyframe_stride') else 2
-    return Needs(side, 4, frames)
 
 
 class VideoRestorer:
@@ -374,7 +356,7 @@ class VideoRestorer:
 
     def _run(self, clip: Tensor, dtype: torch.dtype) -> Tensor:
         frames, (height, width) = clip.shape[1], clip.shape[-2:]
-        clip = _padded(clip, self._needs)
+        clip = padded(clip, self._needs)
         autocast = (
             torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
         )
@@ -384,30 +366,6 @@ class VideoRestorer:
             return restored
         scale = restored.shape[-1] // clip.shape[-1]
         return restored[:, :frames, :, : scale * height, : scale * width]
-
-
-def pick_device(device: str | torch.device) -> torch.device:
-    """The device that 'auto' or a name stands for.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if device == 'auto':
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f'there is no device {device!r}') from error
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'{device} was asked for, but torch finds no GPU here')
-    return device
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16, so that it is faster than float32."""
-    if device.type == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _checked_overlap(window: int | None, overlap: int | None) -> int | None:
@@ -455,18 +413,3 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def _centre(frame: np.ndarray, side: int) -> np.ndarray:
     top, left = (max(length - side, 0) // 2 for length in frame.shape[:2])
     return frame[top : top + side, left : left + side]
-
-
-def _padded(clip: Tensor, needs: Needs) -> Tensor:
-    """A clip (1, t, 3, h, w) as a network needs it, mirrored at its ends."""
-    height, width = (
-        max(length + -length % needs.multiple, needs.side) for length in clip.shape[-2:]
-    )
-    for axis, wanted in ((1, needs.frames), (3, height), (4, width)):
-        length = clip.shape[axis]
-        if wanted > length:
-            index = torch.arange(wanted, device=clip.device) % (2 * length)
-            clip = clip.index_select(
-                axis, torch.where(index < length, index, 2 * length - 1 - index)
-            )
-    return clip

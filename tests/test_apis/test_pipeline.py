@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from s2svr_mm.apis import encoding, pipeline
-from s2svr_mm.apis.encoding import EncodingError, decoding_times
+from s2svr_mm.apis import encoding, muxing, pipeline
+from s2svr_mm.apis.encoding import EncodingError
+from s2svr_mm.apis.muxing import decoding_times
 from s2svr_mm.apis.parts import OutputError, Parts
 from s2svr_mm.apis.pipeline import OutputOptions
 from s2svr_mm.apis.restorer import VideoRestorer
@@ -350,7 +351,7 @@ def test_overwriting_keeps_the_old_output_until_the_new_is_whole(movie, tmp_path
         raise RuntimeError('stop')
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoding.Muxer, 'write', fail)
+        patch.setattr(muxing.Muxer, 'write', fail)
         with pytest.raises(RuntimeError, match='stop'):
             run(movie, out, overwrite=True)
     assert out.read_text() == 'precious'

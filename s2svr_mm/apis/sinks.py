@@ -1,0 +1,203 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Where restored frames go: a video, a folder of frames, or a comparison with the source."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from s2svr_mm.engine.checkpoint import AtomicBackend
+
+from .encoding import EncoderSettings, SegmentEncoder
+from .muxing import Cut, Muxer
+from .sources import Picture
+
+
+class Sink(Protocol):
+    """Takes restored frames, segment by segment, and makes the output of them."""
+
+    def has_segment(self, number: int) -> bool:
+        """Whether a segment is whole."""
+
+    def start(self, number: int) -> None:
+        """Begin a segment."""
+
+    def write(self, picture: Picture, restored: np.ndarray) -> None:
+        """Take one frame of the segment: the picture it was restored from, and the result."""
+
+    def finish(self) -> None:
+        """End the segment; it is whole from now on."""
+
+    def abandon(self) -> None:
+        """Leave the segment; nothing of it is kept."""
+
+    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+        """Make the output of all segments; it appears whole. Returns what could not be kept."""
+
+
+class VideoSink:
+    """Restored frames as a video.
+
+    Args:
+        folder (Path): Where segments are kept.
+        output (Path): The video to be.
+        settings (EncoderSettings): How to encode.
+        source (str, optional): Video whose sound and subtitles go along.
+        without (Sequence[str]): Kinds of streams to leave out.
+        compose (Callable, optional): Makes the frame to write from the source's and the restored
+            one; None for the restored one alone.
+
+    Raises:
+        EncodingError: The encoder or the container refuses this; found out before any work.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        output: Path,
+        settings: EncoderSettings,
+        source: str | None = None,
+        without: Sequence[str] = (),
+        compose: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.settings = settings
+        self.source = source
+        self.without = without
+        self.compose = compose
+        self._whole = folder / f'whole{output.suffix}'
+        self._encoder: SegmentEncoder | None = None
+        self._muxer().close()
+
+    def _muxer(self) -> Muxer:
+        return Muxer(self._whole, self.settings, self.source, self.without)
+
+    def _segment(self, number: int) -> Path:
+        return self.folder / f'{number:06d}.packets'
+
+    def has_segment(self, number: int) -> bool:
+        """See :class:`Sink`."""
+        return self._segment(number).is_file()
+
+    def start(self, number: int) -> None:
+        """See :class:`Sink`."""
+        self._encoder = SegmentEncoder(self._segment(number), self.settings)
+
+    def write(self, picture: Picture, restored: np.ndarray) -> None:
+        """See :class:`Sink`."""
+        rgb = restored if self.compose is None else self.compose(picture.rgb, restored)
+        self._encoder.write(rgb, picture.time)
+
+    def finish(self) -> None:
+        """See :class:`Sink`."""
+        self._encoder.finish()
+        self._encoder = None
+
+    def abandon(self) -> None:
+        """See :class:`Sink`."""
+        if self._encoder is not None:
+            self._encoder.abandon()
+            self._encoder = None
+
+    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+        """See :class:`Sink`."""
+        muxer = self._muxer()
+        try:
+            muxer.write([self._segment(i) for i in range(segments)], last_duration, cut)
+        finally:
+            muxer.close()
+        _to_disk(self._whole)
+        os.replace(self._whole, output)
+        return muxer.left_out
+
+
+class FolderSink:
+    """Restored frames as PNG files of 8 or 16 bits.
+
+    Args:
+        folder (Path): Where they are kept until all are there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.frames = folder / 'frames'
+        self.frames.mkdir(exist_ok=True)
+        self._marker = folder
+        self._names: list[str] = []
+
+    def _marker_of(self, number: int) -> Path:
+        return self.folder / f'{number:06d}.whole'
+
+    def has_segment(self, number: int) -> bool:
+        """See :class:`Sink`."""
+        marker = self._marker_of(number)
+        if not marker.is_file():
+            return False
+        return all((self.frames / name).is_file() for name in marker.read_text().splitlines())
+
+    def start(self, number: int) -> None:
+        """See :class:`Sink`."""
+        self._marker, self._names = self._marker_of(number), []
+
+    def write(self, picture: Picture, restored: np.ndarray) -> None:
+        """See :class:`Sink`."""
+        bgr = np.ascontiguousarray(restored[..., ::-1])
+        encoded = cv2.imencode('.png', bgr)[1]
+        self._names.append(f'{picture.name}.png')
+        AtomicBackend().put(encoded.tobytes(), self.frames / self._names[-1])
+
+    def finish(self) -> None:
+        """See :class:`Sink`."""
+        AtomicBackend().put_text('\n'.join(self._names), self._marker)
+
+    def abandon(self) -> None:
+        """See :class:`Sink`; frames that are there are simply written again."""
+
+    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+        """See :class:`Sink`."""
+        if output.is_dir():
+            # A folder can't be replaced at once: the old one stands aside until the new is there.
+            old = self.folder / 'replaced'
+            os.replace(output, old)
+            os.replace(self.frames, output)
+            shutil.rmtree(old)
+        else:
+            os.replace(self.frames, output)
+        return []
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def side_by_side(source: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    """The source (enlarged if need be) to the left of the restored frame."""
+    return np.concatenate([_enlarged(source, restored), restored], axis=1)
+
+
+def split_screen(source: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    """The left half of the source beside the right half of the restored frame."""
+    middle = restored.shape[1] // 2
+    composed = restored.copy()
+    composed[:, :middle] = _enlarged(source, restored)[:, :middle]
+    composed[:, middle : middle + 1] = np.iinfo(restored.dtype).max
+    return composed
+
+
+def _enlarged(source: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    if source.shape == restored.shape:
+        return source
+    return cv2.resize(source, restored.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+
+
+COMPARISONS = {'side': side_by_side, 'split': split_screen}
