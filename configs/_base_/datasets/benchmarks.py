@@ -5,7 +5,7 @@ test_dataset = dict(
     type='VideoClipDataset',
     scale=4,
     test_mode=True,
-    pipeline=[dict(type='LoadClip'), dict(type='PackInputs')],
+    pipeline=[dict(type='LoadClip'), dict(type='PackInputs', meta_keys=['key'])],
 )
 test_loader = dict(
     num_workers=1,
@@ -40,7 +40,7 @@ test_dataloader = [
             pipeline=[
                 dict(type='LoadClip'),
                 dict(type='MirrorSequence', keys=['img']),
-                dict(type='PackInputs'),
+                dict(type='PackInputs', meta_keys=['key']),
             ],
         ),
     ),

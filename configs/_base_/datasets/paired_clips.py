@@ -7,7 +7,7 @@ train_pipeline = [
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
     dict(type='PackInputs'),
 ]
-val_pipeline = [dict(type='LoadClip'), dict(type='PackInputs')]
+val_pipeline = [dict(type='LoadClip'), dict(type='PackInputs', meta_keys=['key'])]
 
 train_dataloader = dict(
     num_workers=4,
