@@ -26,7 +26,7 @@ class UnsupervisedFlow(BaseModel):
     """Trains and tests a flow estimator without a single label.
 
     Three ways to learn, each on if it is configured: from warps of single frames, whose flow is
-    known because we made them (a first stage: from scratch, photometry alone teaches little); from
+    known because we made them (a first stage that gives photometry a fair start); from
     the likeness of neighbouring frames (ARFlow, CVPR 2020); and from a teacher that sees the clean
     frames (:class:`FlowDistillHead`).
 
