@@ -12,7 +12,7 @@ model = dict(
     # it costs no step of the network.
     train_cfg=dict(fix_iter=100_000),
 )
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_iters=500)
 default_hooks = dict(logger=dict(interval=20))
 log_processor = dict(window_size=20)

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--seconds', type=float, default=75, help='training time of each network (default: 75)'
+        '--seconds', type=float, default=80, help='training time of each network (default: 80)'
     )
     parser.add_argument(
         '--out', type=Path, default=Path('demo_output'), help='folder for video, picture, table'
