@@ -128,6 +128,8 @@ class FolderSink:
         self.folder = folder
         self.frames = folder / 'frames'
         self.frames.mkdir(exist_ok=True)
+        for half_written in self.frames.glob('*.part'):
+            half_written.unlink()
         self._marker = folder
         self._names: list[str] = []
 
