@@ -1,11 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import copy
+import socket
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmagic.utils import register_all_modules
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from s2svr_mm.compat import CheckpointError
@@ -222,3 +225,33 @@ def test_bad_config_and_data_are_named(tmp_path, weights):
 def test_a_clip_of_one_frame_teaches_nothing():
     head = FlowDistillHead(teacher=dict(type='ZeroFlow'))
     assert head(None, (torch.zeros(1, 0, 2, 8, 8),) * 2, torch.rand(1, 1, 3, 8, 8)) == {}
+
+
+def _distil_on_one_of_two(rank, port, folder, weights):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', f'tcp://127.0.0.1:{port}', world_size=2, rank=rank)
+    model = flow_model(weights)
+    before = copy.deepcopy(model.flow_head.teacher.state_dict())
+    ddp = MMDistributedDataParallel(model)
+    wrapper = OptimWrapper(torch.optim.Adam(ddp.parameters(), lr=1e-4))
+    generator = torch.Generator().manual_seed(rank)
+    for _ in range(2):
+        gt = torch.randint(0, 256, (2, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        ddp.train_step(dict(inputs=[gt], data_samples=[DataSample(gt_img=gt)]), wrapper)
+    states = dict(before=before, after=model.flow_head.teacher.state_dict())
+    torch.save(dict(states, student=model.estimator.state_dict()), f'{folder}/rank{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path, weights):
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    args = (port, str(tmp_path), weights)
+    mp.start_processes(_distil_on_one_of_two, args, nprocs=2, start_method='spawn')
+    first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(first['after'], first['before'], rtol=0, atol=0)
+    # Each rank saw frames of its own, so equal students that moved share their gradients.
+    assert first['student']['decoder.predict.weight'].ne(0).any()
