@@ -2,7 +2,7 @@
 """Convert weights: python tools/convert_weights.py SRC DST.
 
 Official S2SVR (linjing7/VR-Baseline) or ARFlow's PWC-Lite to this project's names; with
---to-official the other way.
+--to-official the other way. BasicSR's BasicVSR to mmagic's names, for configs/basicvsr_*.py.
 """
 
 import argparse
@@ -15,8 +15,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Convert weights of the official S2SVR or of ARFlow's PWC-Lite to this "
-        "project's names. DST loads as a checkpoint (load_from, tools/test.py), or, for PWC-Lite, "
-        "through the estimator's init_cfg."
+        "project's names, or of BasicSR's BasicVSR to mmagic's (the names in SRC show which). DST "
+        'loads as a checkpoint (load_from, tools/test.py), or, for PWC-Lite, through the '
+        "estimator's init_cfg."
     )
     parser.add_argument('src', metavar='SRC', help='checkpoint or bare state dict')
     parser.add_argument('dst', metavar='DST', help='file to write')
@@ -45,7 +46,7 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
     """Convert a file.
 
     Args:
-        src: A checkpoint (with a ``state_dict``) or a bare state dict.
+        src: A checkpoint (with a ``state_dict``, or BasicSR's ``params``) or a bare state dict.
         dst: The file to write: a checkpoint for a whole model, a bare state dict for the network
             or the flow estimator alone under its official names.
         back: Whether to convert to the official names.
@@ -59,18 +60,21 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
 
     from s2svr_mm.compat import load_checkpoint_file
     from s2svr_mm.engine.checkpoint import AtomicBackend
+    from s2svr_mm.models.basicsr_conversion import from_basicsr_basicvsr, is_basicsr_basicvsr
     from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
 
     if dst.exists() and not overwrite:
         raise ValueError(f'{dst} exists already: choose another name, or --overwrite it')
     checkpoint = load_checkpoint_file(str(src))
-    state_dict = checkpoint.get('state_dict', checkpoint)
+    state_dict = checkpoint.get('state_dict', checkpoint.get('params', checkpoint))
+    basicvsr = not back and is_basicsr_basicvsr(state_dict)
+    convert_names = from_basicsr_basicvsr if basicvsr else to_official if back else from_official
     report = ConversionReport()
     try:
-        converted = (to_official if back else from_official)(state_dict, report)
+        converted = convert_names(state_dict, report)
     except ValueError as error:
         raise ValueError(f'{src}: {error}') from None
-    whole = any(key.startswith('encoder.') for key in converted)
+    whole = basicvsr or any(key.startswith('encoder.') for key in converted)
     if whole and not back:
         converted = {f'generator.{key}': value for key, value in converted.items()}
     buffer = io.BytesIO()

@@ -1,4 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import re
+
 import pytest
 import torch
 from mmagic.registry import MODELS
@@ -58,6 +60,29 @@ def test_flow_estimator_loads_through_init_cfg(official, run_tool, tmp_path):
     estimator.init_weights()
     expected = official.pwclite.flow_estimators.predict_flow[0].weight
     torch.testing.assert_close(estimator.decoder.predict.weight, expected)
+
+
+def test_basicvsr_of_basicsr_loads_into_mmagics(run_tool, tmp_path):
+    register_all_modules()
+    generator = dict(type='BasicVSRNet', mid_channels=4, num_blocks=1)
+    cfg = dict(type='BasicVSR', generator=generator, pixel_loss=dict(type='CharbonnierLoss'))
+    expected = MODELS.build(cfg).generator.state_dict()
+    renamed = {}
+    for key, value in expected.items():
+        key = key.replace('_resblocks.', '_trunk.').replace('upsample_conv.', '')
+        key = re.sub(r'^upsample(\d)', r'upconv\1', key)
+        key = re.sub(r'(\d)\.conv\.(\w+)$', lambda m: f'{2 * int(m[1])}.{m[2]}', key)
+        renamed[key] = value
+    torch.save({'params': renamed}, tmp_path / 'basicsr.pth')
+    result = run_tool('convert_weights', 'basicsr.pth', 'mmagic.pth')
+    assert result.status == 0, result.output
+    assert 'upconv1.weight -> upsample1.upsample_conv.weight' in result.output
+    model = MODELS.build(cfg)
+    load_checkpoint(
+        model.generator, str(tmp_path / 'mmagic.pth'), revise_keys=[('^generator.', '')]
+    )
+    for key, value in model.generator.state_dict().items():
+        torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
 
 
 def test_weights_of_something_else_are_refused(run_tool, tmp_path):
