@@ -98,6 +98,8 @@ class SaveFramesHook(Hook):
 class SaveMetricsHook(Hook):
     """Writes a test's metrics to a JSON file.
 
+    The figures of each clip, where :class:`PerClip` kept them, stand under ``clips``.
+
     Args:
         out: The file.
     """
@@ -116,5 +118,9 @@ class SaveMetricsHook(Hook):
             OSError: If the file can't be written.
         """
         if is_main_process():
-            values = {name: float(value) for name, value in (metrics or {}).items()}
+            values: dict[str, Any] = {n: float(value) for n, value in (metrics or {}).items()}
+            for evaluator in runner.test_loop.evaluators:
+                for metric in evaluator.metrics:
+                    if clips := getattr(metric, 'clips', None):
+                        values[f'{metric.prefix}/clips' if metric.prefix else 'clips'] = clips
             AtomicBackend().put_text(json.dumps(values, indent=2) + '\n', self.out)

@@ -17,14 +17,15 @@ class PerClip(BaseSampleWiseMetric):
     """Other metrics as they are, with the figures of each clip in the log.
 
     The values it reports are those of ``metrics``. Before that it logs a line for each clip, and a
-    warning if what was measured is not as many clips or frames as the protocol has.
+    warning if what was measured is not as many clips or frames as the protocol has. The clips'
+    figures stay in ``clips``, from where ``tools/test.py --out`` writes them.
 
     Args:
         metrics (Sequence[dict]): Configs of metrics that measure sample by sample (mmagic's PSNR
             and SSIM, :class:`RestorationGain`), a sample being a clip.
         num_clips (int, optional): Clips of the protocol. Default: None (any number).
         num_frames (int, optional): Frames that are measured, of all clips. Default: None.
-        list_clips (bool): Whether to log the clips' figures. Default: True.
+        list_clips (bool): Whether to log and keep the clips' figures. Default: True.
         **kwargs: ``prefix`` and ``collect_device`` of mmengine's ``BaseMetric``.
 
     Raises:
@@ -48,6 +49,7 @@ class PerClip(BaseSampleWiseMetric):
         self.num_clips = num_clips
         self.num_frames = num_frames
         self.list_clips = list_clips
+        self.clips: dict[str, dict[str, float]] = {}
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Prepares itself and its metrics.
@@ -87,7 +89,8 @@ class PerClip(BaseSampleWiseMetric):
             dict[str, float]: What all metrics report.
         """
         if self.list_clips:
-            print_log(self._table(results), logger='current')
+            self.clips = {result['key']: _figures(result) for result in results}
+            print_log(self._table(), logger='current')
         clips, frames = len(results), sum(result['frames'] for result in results)
         if self.num_clips not in (None, clips) or self.num_frames not in (None, frames):
             wanted = (self.num_clips, 'any number of'), (self.num_frames, 'any number of')
@@ -107,11 +110,15 @@ class PerClip(BaseSampleWiseMetric):
     def _title(self) -> str:
         return f'{self.prefix}: ' if self.prefix else ''
 
-    def _table(self, results: list[dict[str, Any]]) -> str:
-        width = max(len(result['key']) for result in results)
+    def _table(self) -> str:
+        width = max(map(len, self.clips))
         lines = [f'{self._title()}figures of each clip']
-        for result in results:
-            figures = {name: v for values in result['measured'] for name, v in values.items()}
-            text = '  '.join(f'{name} {float(value):.4f}' for name, value in figures.items())
-            lines.append(f'{result["key"]:<{width}}  {result["frames"]:4d} frames  {text}')
+        for key, figures in self.clips.items():
+            text = '  '.join(f'{n} {value:.4f}' for n, value in figures.items() if n != 'frames')
+            lines.append(f'{key:<{width}}  {figures["frames"]:4d} frames  {text}')
         return '\n'.join(lines)
+
+
+def _figures(result: dict[str, Any]) -> dict[str, float]:
+    values = {n: float(v) for measured in result['measured'] for n, v in measured.items()}
+    return dict(frames=result['frames'], **values)

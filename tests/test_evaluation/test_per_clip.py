@@ -34,6 +34,11 @@ def log(tmp_path):
 
 
 def evaluate(cfg, samples):
+    return measure(cfg, samples)[0]
+
+
+def measure(cfg, samples):
+    """What a metric reports, and the metric."""
     register_all_modules()
     metric = METRICS.build(cfg)
     module = nn.Module()
@@ -41,7 +46,7 @@ def evaluate(cfg, samples):
     metric.prepare(module, DataLoader(samples))
     for sample in samples:
         metric.process(None, [sample])
-    return metric.evaluate()
+    return metric.evaluate(), metric
 
 
 def test_reports_what_its_metrics_report(samples, log):
@@ -58,6 +63,19 @@ def test_logs_each_clip(samples, log):
     lines = [line.split() for line in log().splitlines() if ' frames  PSNR ' in line]
     assert [(line[0], int(line[1])) for line in lines] == [('walk', 3), ('city', 2), ('one', 1)]
     assert np.mean([float(line[4]) for line in lines]) == pytest.approx(found['PSNR'], abs=1e-4)
+
+
+def test_keeps_the_figures_of_each_clip(samples, log):
+    _, metric = measure(dict(type='PerClip', metrics=METRICS_IN_LUMA), samples)
+    assert {key: figures['frames'] for key, figures in metric.clips.items()} == dict(
+        walk=3, city=2, one=1
+    )
+    for sample in samples:
+        alone = {}
+        for cfg in METRICS_IN_LUMA:
+            alone |= evaluate(cfg, [sample])
+        figures = metric.clips[sample['key']]
+        assert {name: figures[name] for name in alone} == pytest.approx(alone)
 
 
 @pytest.mark.parametrize(
