@@ -156,7 +156,8 @@ def choose_plan(
     plans = [Plan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
     needs = []
     for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
-        network = cost.of(plan.window, _largest_tile(plan, size))
+        pixels = _largest_tile(plan, size)
+        network = cost.of(plan.window, pixels)
         # Input: the window, its frames or tiles as one array, what waits to come. Output: the
         # window, the one before whose last frames are being encoded, a row of tiles.
         part = min(plan.tile / size[0], 1) if plan.tile else 0
@@ -164,6 +165,9 @@ def choose_plan(
         frames *= 3 * sample_bytes * size[0] * size[1]
         if host_budget is None:
             network, frames = network + frames, 0
+        else:
+            # The clip that comes to the GPU and the one that goes while another is computed.
+            network += plan.window * pixels * 3 * sample_bytes * 2 * (1 + scale**2)
         if network <= budget and frames <= (host_budget or 0):
             return plan
         needs.append((network + frames, plan))

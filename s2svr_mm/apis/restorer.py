@@ -3,9 +3,10 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from s2svr_mm.engine.non_finite import NonFiniteError
 from . import memory
 from .devices import computes_bfloat16, pick_device
 from .needs import needs_of, padded
-from .windows import Plan, join_windows, place, sliding_windows, tile_axis
+from .transfers import transfers_to
+from .windows import Plan, Tile, join_windows, place, sliding_windows, tile_axis
 
 if TYPE_CHECKING:
     from .pipeline import Summary
@@ -78,6 +80,7 @@ class VideoRestorer:
         if dtype not in ('auto', *_DTYPES):
             raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', but got {dtype!r}")
         self.device = pick_device(device)
+        self._transfers = transfers_to(self.device)
         network = getattr(model, 'generator_ema', None) or getattr(model, 'generator', model)
         self.network = network.to(self.device).eval()
         self._needs = needs_of(network)
@@ -216,7 +219,7 @@ class VideoRestorer:
             return self.dtype
         if not computes_bfloat16(self.device):
             return 'float32'
-        clip = self._to_tensor(np.stack([_centre(f, _CHECK_SIDE) for f in frames[:_CHECK_FRAMES]]))
+        clip = self._to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:_CHECK_FRAMES]])
         exact = self._predict(clip, torch.float32).clamp(0, 1)
         rounded = self._predict(clip, torch.bfloat16).float().clamp(0, 1)
         error = (exact - rounded).square().mean().item()
@@ -288,57 +291,93 @@ class VideoRestorer:
             np.ndarray: What each window adds to the result, (k, s * h, s * w, 3). Of a resumed
             stream's first window nothing is yielded, it only fades into the next one.
         """
-        windows = (
-            (self._restore_window(window, plan, _DTYPES[dtype]), is_last)
-            for window, is_last in sliding_windows(frames, plan)
-        )
+        windows = self._restored(sliding_windows(frames, plan), plan, _DTYPES[dtype])
         yield from join_windows(windows, plan, resumed)
 
-    def _restore_window(
-        self, frames: Sequence[np.ndarray], plan: Plan, dtype: torch.dtype
+    def _restored(
+        self,
+        windows: Iterable[tuple[Sequence[np.ndarray], bool]],
+        plan: Plan,
+        dtype: torch.dtype,
+    ) -> Iterator[tuple[np.ndarray, bool]]:
+        """Restore windows, tile by tile: tiles join to rows, and rows to frames."""
+        begun: deque[tuple[tuple[int, int, int], list[Tile], list[Tile], bool]] = deque()
+
+        def clips() -> Iterator[list[np.ndarray]]:
+            for window, is_last in windows:
+                height, width, _ = window[0].shape
+                rows = tile_axis(height, plan.tile, plan.tile_overlap)
+                columns = tile_axis(width, plan.tile, plan.tile_overlap)
+                begun.append(((len(window), height, width), rows, columns, is_last))
+                for y, x in product(rows, columns):
+                    yield [frame[y.start : y.stop, x.start : x.stop] for frame in window]
+
+        restored = self._restored_clips(clips(), dtype)
+        for first in restored:
+            size, rows, columns, is_last = begun.popleft()
+            yield self._joined(chain((first,), restored), size, rows, columns), is_last
+
+    def _joined(
+        self,
+        clips: Iterator[np.ndarray],
+        size: tuple[int, int, int],
+        rows: Sequence[Tile],
+        columns: Sequence[Tile],
     ) -> np.ndarray:
-        """Restore a window tile by tile: tiles join to rows, and rows to frames."""
-        height, width, _ = frames[0].shape
-        t, s, kind = len(frames), self.scale, frames[0].dtype
-        rows = tile_axis(height, plan.tile, plan.tile_overlap)
-        columns = tile_axis(width, plan.tile, plan.tile_overlap)
+        """Join the restored tiles of a window of ``size`` (t, h, w), row by row."""
+        first = next(clips)
         if len(rows) == len(columns) == 1:
-            return self._restore_tile(np.stack(frames), dtype)
-        result = np.empty((t, s * height, s * width, 3), kind)
+            return first
+        (t, height, width), s, clips = size, self.scale, chain((first,), clips)
+        result = np.empty((t, s * height, s * width, 3), first.dtype)
         for y in rows:
-            row = np.empty((t, s * (y.stop - y.start), s * width, 3), kind)
+            row = np.empty((t, s * (y.stop - y.start), s * width, 3), first.dtype)
             for x in columns:
-                clip = np.stack([f[y.start : y.stop, x.start : x.stop] for f in frames])
-                place(row, self._restore_tile(clip, dtype), x, s, axis=2)
+                place(row, next(clips), x, s, axis=2)
             place(result, row, y, s, axis=1)
         return result
 
-    def _restore_tile(self, clip: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-        return self._to_frames(self._predict(self._to_tensor(clip), dtype)[0], clip.dtype)
+    def _restored_clips(
+        self, clips: Iterable[Sequence[np.ndarray]], dtype: torch.dtype
+    ) -> Iterator[np.ndarray]:
+        """Restore clips one after the other, with their transfers beside the computing."""
+        begun: deque[Callable[[], np.ndarray]] = deque()
+        for clip in clips:
+            begun.append(self._begin(clip, dtype))
+            if len(begun) > self._transfers.ahead:
+                yield begun.popleft()()
+        while begun:
+            yield begun.popleft()()
 
-    def _to_tensor(self, clip: np.ndarray) -> Tensor:
-        """(t, h, w, 3) of any type to (1, t, 3, h, w), float32 in [0, 1], on the device."""
-        peak = PEAK[clip.dtype]
-        if clip.dtype == np.uint16:
-            clip = clip.astype(np.float32)
-        tensor = torch.from_numpy(clip)
-        if self.device.type == 'cuda':
-            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.permute(0, 3, 1, 2)[None].float() / peak
+    @torch.inference_mode()
+    def _begin(self, clip: Sequence[np.ndarray], dtype: torch.dtype) -> Callable[[], np.ndarray]:
+        """Begin to restore a clip; what is returned waits for the frames."""
+        kind = clip[0].dtype
+        restored = self._predict(self._to_tensor(clip), dtype)[0]
+        finite = self._transfers.download(torch.isfinite(restored).all()[None])
+        frames = restored.float().clamp(0, 1).mul_(PEAK[kind]).permute(0, 2, 3, 1)
+        if kind != np.float32:
+            # torch has few operations for uint16, so it is rounded before it becomes one.
+            frames = frames.round_().to(torch.uint8 if kind == np.uint8 else torch.int32)
+        arriving = self._transfers.download(frames)
 
-    def _to_frames(self, restored: Tensor, dtype: np.dtype) -> np.ndarray:
-        """(k, 3, h, w) in [0, 1] to frames (k, h, w, 3) of a type."""
-        if not torch.isfinite(restored).all():
-            raise NonFiniteError(
-                f'{type(self.network).__name__} gives values that are not finite: the checkpoint '
-                'is broken, or its numbers are too large for bfloat16 (--dtype float32)'
-            )
-        frames = restored.float().clamp(0, 1).mul(PEAK[dtype]).permute(0, 2, 3, 1)
-        if dtype == np.float32:
-            return frames.cpu().numpy()
-        # torch has few operations for uint16, so it is rounded before it becomes one.
-        rounded = frames.round().to(torch.uint8 if dtype == np.uint8 else torch.int32)
-        return rounded.cpu().numpy().astype(dtype, copy=False)
+        def wait() -> np.ndarray:
+            if not finite().item():
+                raise NonFiniteError(
+                    f'{type(self.network).__name__} gives values that are not finite: the '
+                    'checkpoint is broken, or its numbers are too large for bfloat16 (--dtype '
+                    'float32)'
+                )
+            return arriving().astype(kind, copy=False)
+
+        return wait
+
+    def _to_tensor(self, clip: Sequence[np.ndarray]) -> Tensor:
+        """Frames (h, w, 3) of any type to (1, t, 3, h, w), float32 in [0, 1], on the device."""
+        peak = PEAK[clip[0].dtype]
+        if clip[0].dtype == np.uint16:
+            clip = [frame.astype(np.float32) for frame in clip]
+        return self._transfers.upload(clip).permute(0, 3, 1, 2)[None].float() / peak
 
     @torch.inference_mode()
     def _predict(self, clip: Tensor, dtype: torch.dtype) -> Tensor:
