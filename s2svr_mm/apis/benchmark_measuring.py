@@ -1,0 +1,241 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Time, peak memory, multiply-adds and the arithmetic peak, as the benchmark measures them."""
+
+import ctypes
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from .memory import measure_peak
+
+# What says how fast a CPU computes.
+_CPU_FLAGS = (
+    'avx',
+    'avx2',
+    'fma',
+    'avx512f',
+    'avx512_bf16',
+    'avx512_vnni',
+    'amx_tile',
+    'amx_bf16',
+    'asimd',
+    'bf16',
+)
+_CLEAR_REFS = Path('/proc/self/clear_refs')
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run of something.
+
+    Attributes:
+        seconds (float): How long it took.
+        memory (int, optional): Bytes held at most beyond those held before; None where that can
+            not be measured beside the time.
+    """
+
+    seconds: float
+    memory: int | None
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Computation in a type: autocast, or nothing for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def measure(function: Callable[[], object], device: torch.device) -> Measurement:
+    """Run something once; see :class:`Measurement`.
+
+    Time on a GPU is that between two CUDA events. Memory is what torch has allocated there; on a
+    CPU it is the resident set of the process, so that the scratch memory of libraries counts too.
+
+    Args:
+        function (Callable): What to run.
+        device (torch.device): Where it computes.
+
+    Returns:
+        Measurement: Seconds and bytes.
+    """
+    if device.type == 'cuda':
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        start.record()
+        function()
+        end.record()
+        torch.cuda.synchronize(device)
+        memory = torch.cuda.max_memory_allocated(device) - before
+        return Measurement(start.elapsed_time(end) / 1e3, memory)
+    before = _restart_resident_peak()
+    begin = time.perf_counter()
+    function()
+    seconds = time.perf_counter() - begin
+    return Measurement(seconds, None if before is None else _resident('VmHWM') - before)
+
+
+def measure_memory_alone(function: Callable[[], object], device: torch.device) -> int:
+    """Bytes that torch allocates at most: a run of its own, where :func:`measure` gave none."""
+    return measure_peak(function, device)
+
+
+def memory_is(device: torch.device) -> str:
+    """In words, what the figures of memory count."""
+    if device.type == 'cuda':
+        return 'allocated by torch on the GPU'
+    return 'resident set' if _restart_resident_peak() is not None else 'allocated by torch'
+
+
+def _restart_resident_peak() -> int | None:
+    """Makes the kernel forget the peak of the resident set; returns the set in bytes.
+
+    What earlier runs have freed is handed back first, or a run could use it unseen. None where
+    the kernel is no Linux or does not let us (proc(5): /proc/pid/clear_refs, value 5).
+    """
+    if not sys.platform.startswith('linux'):
+        return None
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+    if trim is None:
+        return None
+    trim(0)
+    try:
+        _CLEAR_REFS.write_text('5')
+        return _resident('VmRSS')
+    except OSError:
+        return None
+
+
+def _resident(field: str) -> int:
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def count_macs(function: Callable[[], object]) -> int:
+    """Count the multiply-adds of convolutions and matrix products while something runs.
+
+    torch's counter sees each operation as it runs, whatever the device, backward passes and
+    deformable convolutions (whose sampled columns mmcv multiplies with ``addmm_``) included.
+    mmengine's counter gives the same figures but traces the network, which keeps every
+    intermediate result: 15 GB for the plain S2SVR on eight frames of 160x90.
+
+    Args:
+        function (Callable): What to run.
+
+    Returns:
+        int: Multiply-adds.
+    """
+    in_place = {torch.ops.aten.addmm_: _addmm_flops}
+    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
+        function()
+    return counter.get_total_flops() // 2
+
+
+def _addmm_flops(_self, a, b, *args, **kwargs) -> int:
+    return 2 * a[0] * a[1] * b[1]
+
+
+class ConvolutionPeak:
+    """The arithmetic peak: a lone 3x3 convolution of 64 to 64 channels, channels_last.
+
+    Args:
+        size (tuple[int, int]): Height and width of the frames.
+        dtype (torch.dtype): Type of maps and weights.
+        device (torch.device): Where to compute.
+        pixels (int): Pixels to compute at least, as several frames of that size.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+        pixels: int = 2**17,
+    ) -> None:
+        frames = -(-pixels // (size[0] * size[1]))
+        make = dict(device=device, dtype=dtype)
+        layout = torch.channels_last
+        self._maps = torch.rand(frames, 64, *size, **make).to(memory_format=layout)
+        self._weight = torch.randn(64, 64, 3, 3, **make).to(memory_format=layout)
+        self._flops = 2 * frames * size[0] * size[1] * 64 * 64 * 9
+        self._device = device
+        self.best = 0.0
+        """Most operations a second so far; a multiply-add is two."""
+
+    def measure(self, runs: int = 5) -> float:
+        """Measure again, after one run to warm up.
+
+        Args:
+            runs (int): How many runs. Default: 5.
+
+        Returns:
+            float: Operations a second of the quickest run of this call.
+        """
+
+        def convolve() -> Tensor:
+            return F.conv2d(self._maps, self._weight, padding=1)
+
+        with torch.inference_mode():
+            convolve()
+            seconds = min(measure(convolve, self._device).seconds for _ in range(runs))
+        self.best = max(self.best, self._flops / seconds)
+        return self._flops / seconds
+
+
+def describe_machine(device: torch.device) -> dict[str, object]:
+    """What the figures were measured on.
+
+    Args:
+        device (torch.device): Where the networks run.
+
+    Returns:
+        dict: Model of the CPU, its flags of weight, usable cores, memory, GPU, versions, threads.
+    """
+    import mmagic
+    import mmcv
+
+    model, flags = platform.processor() or platform.machine(), []
+    if Path('/proc/cpuinfo').is_file():
+        info = dict(
+            (part.strip() for part in line.split(':', 1))
+            for line in Path('/proc/cpuinfo').read_text().splitlines()
+            if ':' in line
+        )
+        model = info.get('model name', model)
+        found = info.get('flags', info.get('Features', '')).split()
+        flags = [flag for flag in _CPU_FLAGS if flag in found]
+    usable = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count() or 1))
+    machine: dict[str, object] = {
+        'cpu': model,
+        'cores': len(usable(0)),
+        'cpu flags': flags,
+        'threads': torch.get_num_threads(),
+        'memory GiB': round(
+            os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30,
+            1,
+        ),
+        'load at the start': round(os.getloadavg()[0], 2),
+        'system': f'{platform.system()} {platform.release()}',
+        'python': platform.python_version(),
+        'torch': torch.__version__,
+        'mmcv': mmcv.__version__,
+        'mmagic': mmagic.__version__,
+    }
+    if device.type == 'cuda':
+        machine |= {
+            'gpu': torch.cuda.get_device_name(device),
+            'gpu memory GiB': round(torch.cuda.mem_get_info(device)[1] / 2**30, 1),
+            'cuda': torch.version.cuda,
+            'cudnn': torch.backends.cudnn.version(),
+            'tf32': torch.backends.cudnn.allow_tf32,
+        }
+    return machine

@@ -1,0 +1,91 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import json
+
+import pytest
+import torch
+from mmagic.registry import MODELS
+from mmengine.config import Config
+
+import s2svr_mm  # noqa: F401
+
+
+@pytest.fixture
+def weights(tiny_config, tmp_path):
+    """``--config`` and ``--checkpoint`` of a tiny S2SVR."""
+    torch.manual_seed(0)
+    generator = MODELS.build(Config.fromfile(tiny_config).model.generator)
+    torch.save(dict(state_dict=generator.state_dict()), tmp_path / 'tiny.pth')
+    return ['--config', tiny_config, '--checkpoint', tmp_path / 'tiny.pth']
+
+
+def test_one_run_writes_figures_table_and_plot(run_tool, weights, tmp_path):
+    result = run_tool(
+        'benchmark',
+        *weights,
+        *('--models', 's2svr', 'plain', '--size', '24x16', '--frames', 3, '--rounds', 2),
+        *('--frames-from', tmp_path / 'clips' / 'lq' / 'park', '--size', '16x16'),
+        *('--dtype', 'float32', 'bfloat16', '--flow', '--profile', '--threads', 1),
+        *('--sweep-frames', 1, 2, '--sweep-sizes', '8x16', '--out', tmp_path / 'out'),
+    )
+    assert result.status == 0, result.output
+    assert {file.name for file in (tmp_path / 'out').iterdir()} == {
+        'results.json',
+        'table.md',
+        'plot.png',
+    }
+    assert (tmp_path / 'out' / 'table.md').read_text().strip() in result.output
+    figures = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert figures['machine']['threads'] == 1
+    assert figures['base'] == 'S2SVR, plain form'
+    rows = {(row['name'], row['dtype']): row for row in figures['results']}
+    assert set(rows) == {
+        ('S2SVR', 'float32'),
+        ('S2SVR', 'bfloat16'),
+        ('its flow network', 'float32'),
+        ('its flow network', 'bfloat16'),
+        ('S2SVR, plain form', 'float32'),
+    }
+    for row in rows.values():
+        assert len(row['seconds']) == 2
+        assert row['seconds_per_frame'] > 0
+        assert row['share_of_peak'] > 0
+    assert set(figures['convolution_peak_tflops']) == {'float32', 'bfloat16'}
+    agreement = {found['dtype']: found for found in figures['agreement']}
+    assert agreement['float32']['max_difference'] < 1e-4
+    assert agreement['bfloat16']['psnr'] > 30
+    points = [(p['frames'], p['width'], p['height']) for p in figures['sweep']]
+    assert points == [(1, 16, 16), (2, 16, 16), (3, 8, 16)]
+    assert set(figures['profile']) == {'float32', 'bfloat16'}
+
+
+def test_training_step(run_tool, weights, tmp_path):
+    result = run_tool(
+        'benchmark',
+        *weights,
+        *('--models', 's2svr', '--training', '--size', '8x8', '--frames', 2, '--rounds', 1),
+        *('--out', tmp_path / 'out'),
+    )
+    assert result.status == 0, result.output
+    figures = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    names = [(row['name'], row['training'], row['frames']) for row in figures['results']]
+    assert names == [('S2SVR', True, 8), ('S2SVR, with_cp', True, 8)]
+    assert figures['base'] == 'S2SVR'
+
+
+@pytest.mark.parametrize(
+    ('args', 'status', 'message'),
+    [
+        (['--size', '160'], 2, "'160' is not WIDTHxHEIGHT"),
+        (['--models', 's2svr', '--base', 'plain'], 2, '--base plain is not among --models'),
+        (['--models', 'plain', '--flow'], 2, 'add it to --models'),
+        (['--frames', '4'], 1, 'IconVSR needs 5 frames or more, got 4'),
+        (['--device', 'cuda:99x'], 1, "there is no device 'cuda:99x'"),
+        (['--out', 'file/out'], 1, '--out file/out can not be made'),
+    ],
+)
+def test_bad_input_is_one_message(args, status, message, run_tool, tmp_path):
+    (tmp_path / 'file').touch()
+    result = run_tool('benchmark', *args)
+    assert result.status == status
+    assert message in result.output
+    assert 'Traceback' not in result.output

@@ -1,0 +1,183 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Measure S2SVR beside its plain form and mmagic's networks: python tools/benchmark.py."""
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+
+MODELS = ['s2svr', 'plain', 'basicvsr', 'iconvsr', 'basicvsr_pp']
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 160x90')
+    return int(match[2]), int(match[1])
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r'[1-9]\d*', text):
+        raise argparse.ArgumentTypeError(f'{text!r} is no number above zero')
+    return int(text)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Time, memory and arithmetic of S2SVR beside its plain form and '
+        "mmagic's networks, run in turn in one process. Writes results.json, table.md and "
+        'plot.png.'
+    )
+    parser.add_argument('--models', nargs='+', choices=MODELS, default=MODELS, help='default: all')
+    parser.add_argument(
+        '--base',
+        choices=MODELS,
+        help='what the others are compared with (default: plain, or else the last of --models)',
+    )
+    parser.add_argument(
+        '--config', metavar='FILE', help='config of the S2SVR to run (default: 64/13/3, x4)'
+    )
+    parser.add_argument(
+        '--checkpoint', metavar='FILE', help='its weights (default: random ones, as for the rest)'
+    )
+    parser.add_argument(
+        '--size', type=_size, metavar='WxH', help='default: 160x90, in training 64x64'
+    )
+    parser.add_argument('--frames', type=_count, help='default: 8, in training 7')
+    parser.add_argument(
+        '--frames-from', metavar='SRC', help='video or folder of frames (default: a moving texture)'
+    )
+    parser.add_argument(
+        '--dtype',
+        nargs='+',
+        choices=['float32', 'bfloat16'],
+        default=['float32'],
+        help='of S2SVR, one row each; the others run in float32, their default way',
+    )
+    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:1 ... (default: auto)')
+    parser.add_argument('--threads', type=_count, help="default: torch's choice")
+    parser.add_argument('--rounds', type=_count, default=5, help='default: 5')
+    parser.add_argument('--compile', action='store_true', help='S2SVR through torch.compile too')
+    parser.add_argument(
+        '--training',
+        action='store_true',
+        help='forward and backward pass of 4 clips, S2SVR with and without with_cp',
+    )
+    parser.add_argument(
+        '--flow', action='store_true', help='the flow network of S2SVR by itself too'
+    )
+    parser.add_argument(
+        '--profile', action='store_true', help='where the time of one forward pass goes'
+    )
+    sweep = parser.add_argument_group('sweep: S2SVR on other clips, after the comparison')
+    sweep.add_argument('--sweep-frames', nargs='+', type=_count, default=[], metavar='N')
+    sweep.add_argument('--sweep-sizes', nargs='+', type=_size, default=[], metavar='WxH')
+    parser.add_argument(
+        '--out', default='work_dirs/benchmark', metavar='DIR', help='default: work_dirs/benchmark'
+    )
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    args = parser.parse_args()
+    if (args.config is None) != (args.checkpoint is None):
+        parser.error('--config and --checkpoint go together')
+    if args.base is not None and args.base not in args.models:
+        parser.error(f'--base {args.base} is not among --models')
+    needs = ('flow', 'profile', 'compile', 'sweep_frames', 'sweep_sizes')
+    if 's2svr' not in args.models and any(getattr(args, option) for option in needs):
+        parser.error('--flow, --profile, --compile and the sweep are of s2svr: add it to --models')
+    if args.training and (args.frames_from or args.flow or args.profile or sweeps(args)):
+        parser.error('--training goes without --frames-from, --flow, --profile and the sweep')
+    args.size = args.size or ((64, 64) if args.training else (90, 160))
+    args.frames = args.frames or (7 if args.training else 8)
+    return args
+
+
+def sweeps(args: argparse.Namespace) -> bool:
+    """Whether a sweep is asked for."""
+    return bool(args.sweep_frames or args.sweep_sizes)
+
+
+def main() -> None:
+    """Measure."""
+    args = parse_args()
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / 's2svr_mm').is_dir():
+        sys.path.insert(0, str(checkout))
+
+    from s2svr_mm.apis.errors import one_clear_message
+
+    with one_clear_message(args.debug):
+        report = benchmark(args)
+        files = report.write(args.out)
+        print('\n' + report.markdown())
+        print('Written: ' + ', '.join(map(str, files)))
+
+
+def benchmark(args: argparse.Namespace):
+    """Measure as the command line says; returns the report."""
+    import torch
+
+    from s2svr_mm.apis import benchmark_cases as cases_api
+    from s2svr_mm.apis.benchmark import agreements, compare, name_of, sweep
+    from s2svr_mm.apis.benchmark_measuring import ConvolutionPeak, describe_machine, memory_is
+    from s2svr_mm.apis.benchmark_profile import profile_network
+    from s2svr_mm.apis.benchmark_report import Report, check_folder
+    from s2svr_mm.apis.devices import pick_device
+    from s2svr_mm.apis.networks import load_network
+
+    check_folder(args.out)
+    cases_api.check_clip(args.models, args.frames, args.size)
+    device = pick_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    machine = describe_machine(device)
+    dtypes = [getattr(torch, name) for name in dict.fromkeys(args.dtype)]
+    torch.manual_seed(0)
+    net = load_network(args.config, args.checkpoint) if args.config else cases_api.random_s2svr()
+    cases = cases_api.make_cases(
+        net, args.models, dtypes, device, args.training, args.flow, args.compile
+    )
+    clip = (
+        cases_api.read_clip(args.frames_from, args.frames, args.size)
+        if args.frames_from
+        else cases_api.moving_clip(args.frames, args.size, batch=4 if args.training else 1)
+    )
+    types = dict.fromkeys(case.dtype for case in cases)
+    peaks = {dtype: ConvolutionPeak(args.size, dtype, device) for dtype in types}
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    results, outputs = compare(cases, clip.to(device), args.rounds, list(peaks.values()), say)
+    profiles = {}
+    if args.profile:
+        for dtype in dtypes:
+            say(f'profile in {name_of(dtype)}')
+            peaks[dtype].measure()
+            profiles[name_of(dtype)] = profile_network(net, clip.to(device), dtype)
+            peaks[dtype].measure()
+    points = [(frames, args.size) for frames in args.sweep_frames]
+    points += [(args.frames, size) for size in args.sweep_sizes]
+    swept = sweep(results[0].case, points, args.rounds, say) if points else []
+    return Report(
+        settings=dict(vars(args), command=shlex.join(['python', *sys.argv])),
+        machine=machine,
+        memory_is=memory_is(device),
+        peaks={name_of(dtype): peak.best for dtype, peak in peaks.items()},
+        results=results,
+        base=choose_base(args, results),
+        agreements=list(agreements(cases, outputs)),
+        sweep=[(size, result) for (_, size), result in zip(points, swept, strict=True)],
+        profiles=profiles,
+    )
+
+
+def choose_base(args: argparse.Namespace, results: list):
+    """The result that the others are compared with."""
+    wanted = args.base or ('plain' if 'plain' in args.models else args.models[-1])
+    return next(r for r in results if r.case.key == wanted)
+
+
+if __name__ == '__main__':
+    main()
