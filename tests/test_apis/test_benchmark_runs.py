@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet
+from mmagic.models.editors import BasicVSRPlusPlusNet
 from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
@@ -71,11 +71,11 @@ def mmengine_macs(net, clip):
 
 
 @pytest.mark.parametrize(
-    'build',
-    [lambda: S2SVRNet(8, 1, 2), lambda: BasicVSRNet(8, 1), lambda: BasicVSRPlusPlusNet(8, 1)],
+    ('build', 'size'),
+    [(lambda: S2SVRNet(8, 1, 2), (9, 20)), (lambda: BasicVSRPlusPlusNet(8, 1), (64, 64))],
 )
-def test_multiply_adds_are_those_of_mmengine(build):
-    network, clip = build().eval(), moving_clip(3, (64, 64))
+def test_multiply_adds_are_those_of_mmengine(build, size):
+    network, clip = build().eval(), moving_clip(2, size)
     with torch.no_grad():
         assert count_macs(lambda: network(clip)) == mmengine_macs(network, clip)
 
@@ -144,7 +144,7 @@ def test_forms_of_s2svr_agree(net):
     cases = make_cases(net, ['s2svr', 'plain'], [torch.float32, torch.bfloat16], CPU, flow=True)
     names = ['S2SVR', 'its flow network', 'S2SVR', 'its flow network', 'S2SVR, plain form']
     assert [case.name for case in cases] == names
-    results, outputs = compare(cases, moving_clip(3, (20, 33)), rounds=1)
+    results, outputs = compare(cases, moving_clip(2, (9, 17)), rounds=1)
     found = {a.case.dtype: a for a in agreements(cases, outputs)}
     assert {a.reference.name for a in found.values()} == {'S2SVR, plain form'}
     assert found[torch.float32].difference < 1e-4
@@ -167,7 +167,7 @@ def test_agreement_of_known_outputs():
 
 
 def test_training_counts_forward_and_backward(net):
-    clip = moving_clip(2, (16, 16), batch=2)
+    clip = moving_clip(2, (16, 16))
     cases = make_cases(net, ['s2svr', 'plain'], [torch.float32], CPU, training=True)
     assert [case.name for case in cases] == ['S2SVR', 'S2SVR, with_cp', 'S2SVR, plain form']
     (once, again, plain), outputs = compare(cases, clip, rounds=1)
@@ -175,8 +175,9 @@ def test_training_counts_forward_and_backward(net):
         flow = count_macs(lambda: net.compute_flow(clip))
         forward = count_macs(lambda: net(clip))
     assert 2.8 * forward < once.macs < 3 * forward
-    assert 0.8 * (forward - flow) < again.macs - once.macs < 1.01 * (forward - flow)
-    assert plain.frames == 4
+    # The heads that stand outside the steps are not computed again.
+    assert 0.5 * (forward - flow) < again.macs - once.macs < forward - flow
+    assert plain.frames == 2
     assert not outputs
     assert all(p.grad is None for p in net.parameters())
 
