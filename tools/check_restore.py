@@ -74,17 +74,19 @@ def build_restorer(args: argparse.Namespace):
     )
 
 
-def measure_run(args: argparse.Namespace) -> tuple[int, float]:
-    """Restore a made-up video of some length; peak memory in bytes and seconds of restoring."""
+def measure_run(args: argparse.Namespace) -> tuple[int, int, float]:
+    """Restore a made-up video; peak memory, that at the start (both in bytes) and seconds."""
     import tempfile
     from fractions import Fraction
 
     import av
     import numpy as np
 
+    from s2svr_mm.apis.memory import peak_host_memory
     from s2svr_mm.apis.pipeline import OutputOptions
 
     width, height = args.size
+    restorer = build_restorer(args)
     with tempfile.TemporaryDirectory() as folder:
         src = Path(folder) / 'in.mp4'
         with av.open(str(src), 'w') as container:
@@ -96,25 +98,30 @@ def measure_run(args: argparse.Namespace) -> tuple[int, float]:
                 rgb = np.repeat(wave[..., None], 3, 2).astype(np.uint8)
                 container.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format='rgb24')))
             container.mux(video.encode())
-        summary = build_restorer(args).restore_video(
+        start = peak_host_memory() if restorer.device.type == 'cpu' else 0
+        summary = restorer.restore_video(
             str(src), str(Path(folder) / 'out.mp4'), options=OutputOptions(), progress=False
         )
-    return summary.device_peak or summary.host_peak, summary.seconds
+    return summary.device_peak or summary.host_peak, start, summary.seconds
 
 
 def print_memory(args: argparse.Namespace) -> None:
     """Print a table, each line from a process of its own."""
-    print('frames  peak memory MB  x that of 100  seconds  seconds per frame')
-    rows = {}
+    print('frames  peak memory MB  x that of 100  restoring MB  x that of 100  seconds  a frame')
+    rows: dict[int, tuple[int, int]] = {}
     command = [sys.executable, *sys.argv, '--frames']
     for length in args.lengths:
         output = subprocess.run([*command, str(length)], check=True, stdout=subprocess.PIPE)
-        peak, seconds = output.stdout.split()[-2:]
-        rows[length] = int(peak)
-        ratio = f'{int(peak) / rows[100]:13.3f}' if 100 in rows else ' ' * 13
+        peak, start, seconds = output.stdout.split()[-3:]
+        # What the imports, the weights and the making of the video took tells nothing.
+        rows[length] = int(peak), int(peak) - int(start)
+        cells = []
+        for value, reference in zip(rows[length], rows.get(100, (0, 0)), strict=True):
+            ratio = f'{value / reference:.3f}' if reference else ''
+            cells.append(f'{value / 2**20:.1f}  {ratio:>13}')
         print(
-            f'{length:6d}  {int(peak) / 2**20:14.1f}  {ratio}  {float(seconds):7.1f}  '
-            f'{float(seconds) / length:17.4f}',
+            f'{length:6d}  {cells[0]:>29}  {cells[1]:>27}  {float(seconds):7.1f}  '
+            f'{float(seconds) / length:7.4f}',
             flush=True,
         )
 
@@ -142,9 +149,12 @@ def print_seams(args: argparse.Namespace) -> None:
     if gt is not None:
         print(f'whole clip: {_psnr(whole, gt):.3f} dB')
     parts = {'windows': Plan(plan.window, plan.overlap), 'windows and tiles': plan}
+    if plan.window >= len(clip):
+        print(f'a window of {plan.window} frames holds the whole clip; --window makes shorter ones')
+        del parts['windows']
+    if not plan.tile:
+        del parts['windows and tiles']
     for name, pieces in parts.items():
-        if name == 'windows and tiles' and not plan.tile:
-            continue
         result = _restored(restorer, clip, pieces)
         print(f'{name}: {pieces}')
         print(f'  PSNR to the whole clip {_psnr(result, whole):.2f} dB')

@@ -79,6 +79,9 @@ def parse_args() -> argparse.Namespace:
     pieces.add_argument(
         '--segment', type=int, default=48, help='frames after which work is kept (default: 48)'
     )
+    pieces.add_argument(
+        '--offload', action='store_true', help="GPU: keep S2SVR's states in main memory"
+    )
     source = parser.add_argument_group('input')
     source.add_argument(
         '--frames', type=_frames, default=(0, None), metavar='A:B', help='only frames A to B - 1'
@@ -113,6 +116,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Restore."""
     args = parse_args()
+    if not args.quiet:
+        # What is imported next takes seconds.
+        print(f'{args.src} -> {args.dst}', file=sys.stderr, flush=True)
     checkout = Path(__file__).resolve().parents[1]
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
@@ -153,6 +159,7 @@ def restore(args: argparse.Namespace) -> bool:
         tile_overlap=args.tile_overlap,
         tta=args.tta,
         memory_limit=args.memory,
+        offload=args.offload,
     )
     options = OutputOptions(
         codec=args.codec,

@@ -28,10 +28,12 @@ class NetworkCost:
     Attributes:
         per_frame (float): For each pixel of each frame of the clip (states that are kept).
         per_pixel (float): For each pixel, however many frames there are.
+        host_per_frame (float): As ``per_frame``, of what rests in main memory instead.
     """
 
     per_frame: float
     per_pixel: float
+    host_per_frame: float = 0
 
     def of(self, frames: int, pixels: int) -> float:
         """Bytes for a clip of ``frames`` frames of ``pixels`` pixels."""
@@ -168,6 +170,8 @@ def choose_plan(
         else:
             # The clip that comes to the GPU and the one that goes while another is computed.
             network += plan.window * pixels * 3 * sample_bytes * 2 * (1 + scale**2)
+            # torch rounds pinned memory up to powers of two.
+            frames += plan.window * pixels * 2 * cost.host_per_frame
         if network <= budget and frames <= (host_budget or 0):
             return plan
         needs.append((network + frames, plan))

@@ -3,6 +3,7 @@
 
 import errno
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -104,14 +105,12 @@ class Summary:
     def __str__(self) -> str:
         width, height = self.size
         fresh = self.frames - self.resumed
-        tile = f'tiles of {self.plan.tile}' if self.plan.tile else 'whole frames'
         lines = [
             f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
             f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
             f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
             'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
-            f'windows of {self.plan.window} frames, overlap {self.plan.overlap}; {tile}; '
-            f'{self.dtype} on {self.device}',
+            _way(self.plan, self.dtype, self.device),
             f'peak memory {self.host_peak / 2**20:.0f} MB'
             + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),
             *(f'note: {note}' for note in self.notes),
@@ -119,6 +118,11 @@ class Summary:
         if self.damage:
             lines.append(f'warning: only the good part was restored. {self.damage}')
         return '\n'.join(lines)
+
+
+def _way(plan: Plan, dtype: str, device: object) -> str:
+    tile = f'tiles of {plan.tile}' if plan.tile else 'whole frames'
+    return f'windows of {plan.window} frames, overlap {plan.overlap}; {tile}; {dtype} on {device}'
 
 
 def restore_file(
@@ -349,7 +353,7 @@ class _Job:
         with ExitStack() as stack:
             for sink in sinks:
                 stack.callback(sink.abandon)
-            bar = stack.enter_context(self._bar(resumed))
+            bar = stack.enter_context(self._bar(resumed, plan, decided['dtype']))
             source = Prefetcher(self.source.pictures(first, self.stop), _FRAMES_AHEAD)
             stack.callback(source.close)
             writer = BackgroundCalls(plan.step)
@@ -390,10 +394,13 @@ class _Job:
             damage=self.source.damage,
         )
 
-    def _bar(self, done: int) -> tqdm:
+    def _bar(self, done: int, plan: Plan, dtype: str) -> tqdm:
         total = self.source.num_frames
         if total is not None:
             total = (total if self.stop is None else min(total, self.stop)) - self.start
+        if self.progress:
+            # The bar moves window by window, which may take a while.
+            print(_way(plan, dtype, self.restorer.device), file=sys.stderr, flush=True)
         return tqdm(total=total, initial=done, unit='frame', disable=not self.progress)
 
     def _assemble(

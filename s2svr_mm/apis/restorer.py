@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from s2svr_mm.engine.non_finite import NonFiniteError
+from s2svr_mm.models.chunking import MAX_PIXELS
+from s2svr_mm.models.s2svr_net import S2SVRNet
 
 from . import memory
 from .devices import computes_bfloat16, pick_device
 from .needs import needs_of, padded
+from .resting import NEAR, MainMemory
 from .transfers import transfers_to
 from .windows import Plan, Tile, join_windows, place, sliding_windows, tile_axis
 
@@ -60,6 +64,8 @@ class VideoRestorer:
         tile_overlap (int): Half of what neighbouring tiles share, in pixels. Default: 32.
         tta (bool): Whether to average over the 8 flips and turns of the frames. Default: False.
         memory_limit (int, optional): Bytes that may be used. Default: None, most of what is free.
+        offload (bool): Whether the hidden states of an S2SVR on a GPU rest in main memory, which
+            lets larger pieces fit. Default: False.
 
     Raises:
         ValueError: An argument is not possible.
@@ -76,6 +82,7 @@ class VideoRestorer:
         tile_overlap: int = 32,
         tta: bool = False,
         memory_limit: int | None = None,
+        offload: bool = False,
     ) -> None:
         if dtype not in ('auto', *_DTYPES):
             raise ValueError(f"dtype must be 'auto', 'float32' or 'bfloat16', but got {dtype!r}")
@@ -84,6 +91,7 @@ class VideoRestorer:
         network = getattr(model, 'generator_ema', None) or getattr(model, 'generator', model)
         self.network = network.to(self.device).eval()
         self._needs = needs_of(network)
+        self._main_memory = self._offload() if offload else None
         self.dtype = dtype
         self.tta = tta
         self.memory_limit = memory_limit
@@ -100,6 +108,16 @@ class VideoRestorer:
         _check_normalisation(preprocessor)
         self.notes: list[str] = []
         self._scale: int | None = None
+
+    def _offload(self) -> MainMemory:
+        if self.device.type != 'cuda' or not isinstance(self.network, S2SVRNet):
+            raise ValueError(
+                'offload is for an S2SVRNet on a GPU, but this is '
+                f'{type(self.network).__name__} on {self.device}'
+            )
+        main_memory = MainMemory(self.device)
+        self.network.keep_states_in(main_memory)
+        return main_memory
 
     @property
     def scale(self) -> int:
@@ -163,9 +181,7 @@ class VideoRestorer:
         ]
         if len(windows) == len(tiles) == 1:
             return Plan(*windows[0], tiles[0], self._tile_overlap)
-        cost = memory.measure_cost(
-            self._probe, self.device, max(self._needs.side, 64), max(self._needs.frames, 2)
-        )
+        cost = self._cost()
         budget = self.memory_limit or int(memory.available_memory(self.device) * memory.USABLE)
         host_budget = None
         if self.device.type == 'cuda':
@@ -187,6 +203,16 @@ class VideoRestorer:
                 'cost quality'
             )
         return plan
+
+    def _cost(self) -> memory.NetworkCost:
+        if self._main_memory is None:
+            side, frames = max(self._needs.side, 64), max(self._needs.frames, 2)
+            return memory.measure_cost(self._probe, self.device, side, frames)
+        # More frames than stay on the GPU, and so large that each goes through by itself.
+        side, frames = math.isqrt(MAX_PIXELS), 2 * NEAR
+        cost = memory.measure_cost(self._probe, self.device, side, frames)
+        resting = self._main_memory.peak / (frames + 2) / side**2
+        return replace(cost, host_per_frame=resting)
 
     def _windows(self) -> list[tuple[int, int]]:
         """Windows with their overlaps to choose from."""

@@ -72,7 +72,7 @@ class CudaTransfers:
             for target, frame in zip(clip, frames, strict=True):
                 # torch reuses pinned memory only after the copies from it.
                 pinned = torch.from_numpy(np.ascontiguousarray(frame)).pin_memory()
-                _copy(target, pinned)
+                target.copy_(pinned, non_blocking=True)
         computing.wait_stream(self._up)
         clip.record_stream(computing)
         return clip
@@ -96,7 +96,7 @@ class CudaTransfers:
                 self._down.wait_event(ready)
                 for target, frame in zip(result, frames, strict=True):
                     pinned = torch.empty(frame.shape, dtype=frame.dtype, pin_memory=True)
-                    _copy(pinned, frame)
+                    pinned.copy_(frame, non_blocking=True)
                     staged.append((target, pinned, self._down.record_event()))
                     if len(staged) > _STAGED:
                         unstage()
@@ -105,11 +105,6 @@ class CudaTransfers:
             return result.numpy()
 
         return fetch
-
-
-def _copy(target: Tensor, source: Tensor) -> None:
-    """Start to copy between pinned memory and the GPU, in the current stream."""
-    target.copy_(source, non_blocking=True)
 
 
 def transfers_to(device: torch.device) -> HostTransfers | CudaTransfers:

@@ -36,7 +36,7 @@ def in_chunks(
     step = max(1, MAX_PIXELS // (pixels or n * first.shape[2] * first.shape[3]))
     for start in range(0, len(sequences[0]), step):
         chunk = [sequence[start : start + step] for sequence in sequences]
-        result = function(*(c[0] if len(c) == 1 else torch.cat(c) for c in chunk))
+        result = function(*(c[0] if len(c) == 1 else torch.cat(list(c)) for c in chunk))
         if isinstance(result, Tensor):
             yield from result.split(n)
         else:

@@ -132,13 +132,14 @@ class ResConvGRU(BaseModule):
         self.fusion = conv_for_lrelu(2 * mid_channels, mid_channels) if fuse else None
         self.blocks = residual_blocks(mid_channels, num_blocks)
         self.with_cp = False
+        self.make_list = list
 
     def forward(
         self,
         frames: Sequence[Tensor],
         samplers: Sequence[FlowSampler],
         others: Sequence[Tensor] | None = None,
-    ) -> list[Tensor]:
+    ) -> Sequence[Tensor]:
         """Runs over a clip, in the order given.
 
         Args:
@@ -148,9 +149,9 @@ class ResConvGRU(BaseModule):
             others (Sequence[Tensor], optional): States to merge, t of shape (n, c, h, w).
 
         Returns:
-            list[Tensor]: t hidden states, (n, c, h, w).
+            Sequence[Tensor]: t hidden states, (n, c, h, w), as ``make_list`` keeps them.
         """
-        states: list[Tensor] = []
+        states = self.make_list()
         for i, gates in enumerate(in_chunks(self.gru.input_gates, frames)):
             hidden = samplers[i - 1](states[-1]) if i else None
             other = None if others is None else others[i]

@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The S2SVR network: a sequence of frames in, the restored sequence out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn as nn
@@ -36,13 +36,14 @@ class Encoder(BaseModule):
         self.layers = nn.ModuleList(
             ResConvGRU(mid_channels, mid_channels, num_blocks) for _ in range(num_layers - 1)
         )
+        self.make_list = list
 
     def forward(
         self,
         frames: Sequence[Tensor],
         to_next: Sequence[FlowSampler],
         to_previous: Sequence[FlowSampler],
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    ) -> tuple[Sequence[Tensor], list[Tensor]]:
         """Encodes a clip.
 
         Args:
@@ -51,7 +52,7 @@ class Encoder(BaseModule):
             to_previous (Sequence[FlowSampler]): t - 1; the i-th takes frame i + 1 to frame i.
 
         Returns:
-            tuple[list[Tensor], list[Tensor]]: Outputs of the top layer, t of (n, c, h, w), and
+            tuple[Sequence[Tensor], list[Tensor]]: Outputs of the top layer, t of (n, c, h, w), and
             the state that each layer leaves to the decoder.
         """
         states = self.forward_layer(frames, to_next)
@@ -60,7 +61,9 @@ class Encoder(BaseModule):
         del states
         for layer in self.layers:
             states = layer(outputs, to_next)
-            outputs = [output + state for output, state in zip(outputs, states, strict=True)]
+            outputs = self.make_list(
+                output + state for output, state in zip(outputs, states, strict=True)
+            )
             handed.append(outputs[-1])
         return outputs, handed
 
@@ -335,6 +338,17 @@ class S2SVRNet(BaseModule):
             if isinstance(module, ResConvGRU | Decoder):
                 module.with_cp = with_cp
         self.to(memory_format=torch.channels_last)
+
+    def keep_states_in(self, make_list: Callable[[Iterable[Tensor]], Sequence[Tensor]]) -> None:
+        """Chooses what holds a clip's hidden states, which is most of the memory it takes.
+
+        Args:
+            make_list (Callable): ``list``, or what makes something like a list, with ``append``,
+                of tensors; its slices may be views.
+        """
+        for module in self.modules():
+            if isinstance(module, ResConvGRU | Encoder):
+                module.make_list = make_list
 
     def compute_flow(self, lqs: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the flows between neighbouring frames.

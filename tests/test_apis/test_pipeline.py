@@ -2,9 +2,11 @@
 import errno
 import json
 import os
+import tempfile
 import threading
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import cv2
@@ -16,7 +18,7 @@ from torch import nn
 from s2svr_mm.apis import encoding, muxing, pipeline
 from s2svr_mm.apis.encoding import EncodingError
 from s2svr_mm.apis.muxing import decoding_times
-from s2svr_mm.apis.parts import OutputError, Parts
+from s2svr_mm.apis.parts import OutputError, Parts, check_output
 from s2svr_mm.apis.pipeline import OutputOptions
 from s2svr_mm.apis.restorer import VideoRestorer
 from s2svr_mm.datasets.references import DataError
@@ -89,6 +91,41 @@ def test_all_but_the_pictures_stays(movie, tmp_path, packets, pictures):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['in.mkv', 'out.mkv']
     assert 'frames/s' in str(summary)
     assert 'peak memory' in str(summary)
+
+
+def test_every_track_stays(movie, tmp_path):
+    """Two of sound and two of subtitles, with their languages and which is the default."""
+    both = tmp_path / 'both.mkv'
+    with av.open(str(movie)) as source, av.open(str(both), 'w') as container:
+        copies = []
+        for stream, language in zip(
+            [*source.streams, *source.streams.audio, *source.streams.subtitles],
+            ('und', 'eng', 'fra', 'deu', 'ita'),
+            strict=True,
+        ):
+            copy = container.add_stream_from_template(stream)
+            copy.metadata['language'] = language
+            copies.append((stream.index, copy))
+        for packet in source.demux():
+            for index, copy in copies:
+                if packet.size and packet.stream_index == index:
+                    again = av.Packet(bytes(packet))
+                    again.time_base, again.pts, again.dts = packet.time_base, packet.pts, packet.dts
+                    again.duration, again.is_keyframe = packet.duration, packet.is_keyframe
+                    again.stream = copy
+                    container.mux_one(again)
+    run(both, tmp_path / 'out.mkv')
+
+    def tracks(path):
+        with av.open(str(path)) as container:
+            return [
+                (s.type, s.codec_context.name, s.metadata.get('language'), int(s.disposition))
+                for s in container.streams
+                if s.type != 'video'
+            ]
+
+    assert len(tracks(both)) == 4
+    assert tracks(tmp_path / 'out.mkv') == tracks(both)
 
 
 def test_mp4_keeps_uneven_times_and_sound(tmp_path, make_clip, save_movie, packets, pictures):
@@ -320,7 +357,7 @@ def test_changing_size_is_refused(tmp_path, make_clip, save_frames):
         run(tmp_path / 'in', tmp_path / 'out')
 
 
-def test_outputs_that_must_not_be(movie, tmp_path, monkeypatch):
+def test_outputs_that_must_not_be(movie, tmp_path):
     out = tmp_path / 'out.mkv'
     out.write_text('precious')
     with pytest.raises(OutputError, match=r'exists already.*--overwrite'):
@@ -337,10 +374,38 @@ def test_outputs_that_must_not_be(movie, tmp_path, monkeypatch):
         run(movie, tmp_path / 'out.png')
     with pytest.raises(OutputError, match='both the output and the comparison'):
         run(movie, tmp_path / 'a.mkv', compare=str(tmp_path / 'a.mkv'))
-    monkeypatch.setattr(os, 'access', lambda *args: False)
-    with pytest.raises(OutputError, match='no permission to write'):
-        run(movie, tmp_path / 'new.mkv')
     assert not list(tmp_path.glob('*.parts'))
+
+
+def test_no_permission_to_write():
+    """Asked as somebody else where the tests run as root, whom nothing is forbidden."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o555)
+    try:
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                if os.getuid() == 0:
+                    os.setuid(65534)
+                check_output(folder / 'new.mkv', [], overwrite=False)
+            except OutputError as error:
+                status = 0 if f'no permission to write to {folder}' in str(error) else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        folder.rmdir()
+
+
+def test_unknown_codec(tmp_path, make_clip, save_movie):
+    """A video that says it is of a codec that nobody here can decode."""
+    movie = save_movie(tmp_path / 'in.mkv', make_clip(3, 24, 32))
+    data = movie.read_bytes()
+    assert data.count(b'V_MPEG4/ISO/AVC') == 1
+    movie.write_bytes(data.replace(b'V_MPEG4/ISO/AVC', b'V_MPEG4/ISO/XYZ'))
+    with pytest.raises(DataError, match=r'in\.mkv holds no video that can be decoded'):
+        run(movie, tmp_path / 'out.mkv')
 
 
 def test_overwriting_keeps_the_old_output_until_the_new_is_whole(movie, tmp_path, monkeypatch):

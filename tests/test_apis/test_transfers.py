@@ -1,88 +1,19 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The CUDA transfers with streams that do nothing before somebody waits for them."""
+"""Transfers and resting states, with streams that do nothing before somebody waits for them."""
 
-from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from s2svr_mm.apis import transfers
+from s2svr_mm.apis.memory import NetworkCost, choose_plan
+from s2svr_mm.apis.resting import NEAR, MainMemory
 from s2svr_mm.apis.restorer import VideoRestorer
 from s2svr_mm.apis.transfers import CudaTransfers, HostTransfers, transfers_to
+from s2svr_mm.models.s2svr_net import S2SVRNet
 
 CPU = torch.device('cpu')
-
-
-class LateStream:
-    """Does what it is given as late as possible: when an event after it is waited for."""
-
-    current: 'LateStream'
-
-    def __init__(self, device=None):
-        self.todo = []
-        self.done = 0
-
-    def do_until(self, count):
-        while self.done < count:
-            self.done += 1
-            self.todo[self.done - 1]()
-
-    def record_event(self):
-        return LateEvent(self, len(self.todo))
-
-    def wait_event(self, event):
-        self.todo.append(event.synchronize)
-
-    def wait_stream(self, other):
-        self.wait_event(other.record_event())
-
-
-class LateEvent:
-    def __init__(self, stream, count):
-        self.stream, self.count = stream, count
-
-    def synchronize(self):
-        self.stream.do_until(self.count)
-
-
-class ComputingStream(LateStream):
-    """The stream of the network; torch's work here is done at once, so that it waits at once."""
-
-    def wait_event(self, event):
-        event.synchronize()
-
-
-@pytest.fixture
-def late_streams(monkeypatch):
-    """Streams, pinned memory and copies of a GPU, all on the CPU."""
-    LateStream.current = ComputingStream()
-
-    @contextmanager
-    def use(stream):
-        before, LateStream.current = LateStream.current, stream
-        yield
-        LateStream.current = before
-
-    empty = torch.empty
-
-    def empty_of_nothing(*args, pin_memory=False, **kwargs):
-        made = empty(*args, **kwargs)
-        # What is read before it was written is seen.
-        return made.fill_(77)
-
-    monkeypatch.setattr(torch.cuda, 'Stream', LateStream)
-    monkeypatch.setattr(torch.cuda, 'stream', use)
-    monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: LateStream.current)
-    monkeypatch.setattr(torch, 'empty', empty_of_nothing)
-    monkeypatch.setattr(Tensor, 'pin_memory', Tensor.clone)
-    monkeypatch.setattr(Tensor, 'record_stream', lambda self, stream: None)
-    monkeypatch.setattr(
-        transfers,
-        '_copy',
-        lambda target, source: LateStream.current.todo.append(lambda: target.copy_(source)),
-    )
 
 
 def test_frames_are_waited_for(late_streams):
@@ -100,7 +31,7 @@ def test_frames_are_waited_for(late_streams):
 def test_fetching_does_not_wait_for_later_work(late_streams):
     moves = CudaTransfers(CPU)
     fetch = moves.download(torch.arange(4)[:, None])
-    computing = LateStream.current
+    computing = late_streams.current
     computing.todo.append(lambda: pytest.fail('waited for the next clip'))
     assert fetch()[:, 0].tolist() == [0, 1, 2, 3]
 
@@ -108,7 +39,7 @@ def test_fetching_does_not_wait_for_later_work(late_streams):
 @pytest.mark.parametrize('tile', [0, 32])
 def test_restores_as_without_transfers(late_streams, neighbours, make_clip, tile):
     """One clip ahead, and of each window every tile: nothing gets lost or mixed up."""
-    clip = make_clip(23, 40, 64)
+    clip = make_clip(15, 40, 64)
     settings = dict(device='cpu', dtype='float32', window=6, overlap=1, tile=tile, tile_overlap=4)
     expected = list(VideoRestorer(neighbours(), **settings).restore(clip))
     restorer = VideoRestorer(neighbours(), **settings)
@@ -128,6 +59,69 @@ def test_restores_as_without_transfers(late_streams, neighbours, make_clip, tile
     assert np.array_equal(result, expected)
 
 
+def test_states_that_rest_come_back(late_streams):
+    """In any order, and always as they were, whatever has to be fetched again."""
+    memory = MainMemory(CPU)
+    values = [torch.full((1, 2, 3, 3), float(i)) for i in range(12)]
+    states = memory(value.clone() for value in values)
+    assert len(states._near) == NEAR
+    backwards = states[::-1]
+    order = [*range(12), *reversed(range(12)), 0, 11, 3, -1, -12]
+    assert all(torch.equal(states[i], values[i]) for i in order)
+    assert all(torch.equal(backwards[i], values[::-1][i]) for i in order)
+    assert all(map(torch.equal, backwards[::-1][2:7], values[2:7]))
+    assert len(states._near) == NEAR
+    with pytest.raises(IndexError):
+        states[12]
+    assert memory.held == 12 * values[0].nbytes
+    del states, backwards
+    assert memory.held == 0
+
+
+def test_states_come_before_they_are_needed(late_streams):
+    """As the decoder reads them, backwards and with both neighbours: each once, and early."""
+    memory = MainMemory(CPU)
+    states = memory(torch.full((1,), float(i)) for i in range(20))
+    fetched, real = [], memory.coming.wait_event
+    memory.coming.wait_event = lambda event: (fetched.append(event), real(event))
+    for i in reversed(range(20)):
+        for j in (i, i - 1, i + 1):
+            if 0 <= j < 20:
+                # The stream of the copies has had its order before this read.
+                before = len(fetched)
+                assert j in states._near
+                assert states[j].item() == j
+                assert len(fetched) <= before + 1
+    assert len(fetched) == 20 - NEAR
+
+
+def test_s2svr_with_resting_states(late_streams, make_clip, monkeypatch):
+    torch.manual_seed(0)
+    network = S2SVRNet(4, 1, 3, scale=1).eval()
+    clip = torch.from_numpy(make_clip(9, 16, 24)).permute(0, 3, 1, 2)[None].float() / 255
+    with torch.inference_mode():
+        expected = network(clip)
+        network.keep_states_in(MainMemory(CPU))
+        # Frames go through one by one, as large ones do.
+        monkeypatch.setattr('s2svr_mm.models.chunking.MAX_PIXELS', 1)
+        found = network(clip)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_only_s2svr_on_a_gpu_rests_its_states(neighbours):
+    for network in (neighbours(), S2SVRNet(4, 1, 1)):
+        with pytest.raises(ValueError, match='S2SVRNet on a GPU'):
+            VideoRestorer(network, 'cpu', offload=True)
+
+
+def test_resting_states_count_as_main_memory():
+    cost = NetworkCost(per_frame=10, per_pixel=1000, host_per_frame=4000)
+    settings = dict(size=(512, 512), scale=1, sample_bytes=1, budget=2**30, tile_overlap=32)
+    choose = partial(choose_plan, cost=cost, windows=[(60, 8), (12, 4)], tiles=[0, 128], **settings)
+    assert choose(host_budget=2**38).tile == 0
+    assert choose(host_budget=2**33).tile == 128
+
+
 def test_device_decides():
     assert isinstance(transfers_to(CPU), HostTransfers)
 
@@ -143,3 +137,18 @@ def test_gpu_equals_cpu(neighbours, make_clip, dtype):
     )
     assert found.dtype == dtype
     assert np.abs(found.astype(float) - expected).max() <= 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_offloading_saves_gpu_memory(make_clip):
+    torch.manual_seed(0)
+    network, clip = S2SVRNet(16, 1, 2, scale=1), make_clip(24, 128, 128)
+    results, peaks = [], []
+    for offload in (False, True):
+        settings = dict(dtype='float32', window=24, overlap=0, tile=0)
+        restorer = VideoRestorer(network, 'cuda', offload=offload, **settings)
+        torch.cuda.reset_peak_memory_stats()
+        results.append(np.stack(list(restorer.restore(clip))).astype(int))
+        peaks.append(torch.cuda.max_memory_allocated())
+    assert np.abs(results[1] - results[0]).max() <= 1
+    assert peaks[1] < 0.8 * peaks[0]

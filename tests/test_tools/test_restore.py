@@ -79,6 +79,28 @@ def test_restores_as_from_python(frames, model, tmp_path, run_tool):
         assert np.array_equal(cv2.imread(str(path))[..., ::-1], expected)
 
 
+def test_options(make_clip, save_frames, model, tmp_path, run_tool):
+    save_frames(tmp_path / 'frames', make_clip(6, 32, 32))
+    result = run_tool(
+        *('restore', 'frames/*.png', 'out.mkv', *model[:4], '--dtype', 'auto', '--tta'),
+        *('--device', 'auto', '--frames', '1:5', '--fps', '30000/1001', '--compare', 'cmp.mp4'),
+        *('--codec', 'ffv1', '--pix-fmt', 'yuv444p', '--memory', '2G', '--window', '4'),
+        *('--tile', '32', '--tile-overlap', '8'),
+    )
+    assert result.status == 0, result.output
+    lines = result.output.splitlines()
+    # At once, before the seconds that the imports take; then how it is done, and the bar.
+    assert lines[0] == 'frames/*.png -> out.mkv'
+    assert any(line.startswith('windows of') for line in lines)
+    assert '4 frames 32x32 -> 64x64 in out.mkv, cmp.mp4 (ffv1, yuv444p)' in result.output
+    for name, size in (('out.mkv', (64, 64)), ('cmp.mp4', (128, 64))):
+        with av.open(str(tmp_path / name)) as container:
+            stream = container.streams.video[0]
+            assert (stream.width, stream.height) == size
+            assert float(stream.average_rate) == pytest.approx(30000 / 1001, abs=0.02)
+            assert sum(1 for _ in container.decode(video=0)) == 4
+
+
 def test_same_as_the_inferencer_of_mmagic(frames, model, tmp_path, run_tool, monkeypatch):
     """mmagic's own way restores with a config of ours, and to the same pixels."""
     # controlnet_aux, which mmagic.apis imports, works without mediapipe but not with its 1.x.

@@ -1,0 +1,79 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import json
+
+import pytest
+import torch
+from mmagic.models.editors import BasicVSRNet
+
+from s2svr_mm.apis import networks
+from s2svr_mm.apis.errors import ConfigError
+from s2svr_mm.apis.networks import load_network, load_shipped_network, shipped_models
+from s2svr_mm.compat import CheckpointError
+from s2svr_mm.models.s2svr_net import S2SVRNet
+
+# The weights that it would fetch lie in the checkpoint already.
+BASICVSR = dict(
+    type='BasicVSRNet', mid_channels=4, num_blocks=1, spynet_pretrained='https://nowhere.invalid/s'
+)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'basicvsr.py'
+    path.write_text(f"model = dict(type='BasicVSR', generator={BASICVSR!r})\n")
+    return str(path)
+
+
+def state_of(network, prefix=''):
+    return {prefix + key: value for key, value in network.state_dict().items()}
+
+
+def assert_same(network, expected):
+    found = network.state_dict()
+    assert found.keys() == expected.state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.state_dict().items())
+
+
+@pytest.mark.parametrize('prefix', ['', 'generator.', 'generator_ema.'])
+def test_basicvsr_of_mmagic(config, tmp_path, prefix):
+    """By its config and any checkpoint of it; averaged weights come first."""
+    network, other = BasicVSRNet(4, 1), BasicVSRNet(4, 1)
+    state = state_of(network, prefix)
+    if prefix == 'generator_ema.':
+        state.update(state_of(other, 'generator.'))
+    if prefix:
+        state['step_counter'] = torch.zeros(1)
+    path = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict=state, meta={}) if prefix else state, path)
+    assert_same(load_network(config, path), network)
+
+
+def test_weights_of_another_network_are_refused(config, tmp_path):
+    path = str(tmp_path / 'a.pth')
+    torch.save(state_of(BasicVSRNet(8, 1)), path)
+    with pytest.raises(CheckpointError, match=r'a\.pth'):
+        load_network(config, path)
+
+
+def test_config_without_a_network(tmp_path):
+    (tmp_path / 'none.py').write_text("a = 1\nmodel = dict(type='S2SVR')\n")
+    with pytest.raises(ConfigError, match=r'none\.py has no model with a generator'):
+        load_network(str(tmp_path / 'none.py'), 'a.pth')
+
+
+def test_models_that_come_along(tmp_path, monkeypatch):
+    network = S2SVRNet(4, 1, 2, scale=2)
+    torch.save(state_of(network), tmp_path / 'tiny.pth')
+    generator = dict(type='S2SVRNet', mid_channels=4, num_blocks=1, num_layers=2, scale=2)
+    entry = dict(generator=generator, weights='tiny.pth', about='x2, to try it')
+    (tmp_path / 'models.json').write_text(json.dumps({'s2svr-tiny': entry}))
+    monkeypatch.setattr(networks, 'SHIPPED', tmp_path)
+    assert_same(load_shipped_network('s2svr-tiny'), network)
+    with pytest.raises(ConfigError, match=r'Did you mean s2svr-tiny\?(.|\n)*x2, to try it'):
+        load_shipped_network('s2svr-tini')
+
+
+def test_all_that_are_listed_load():
+    for name, entry in shipped_models().items():
+        assert entry['about']
+        load_shipped_network(name)
