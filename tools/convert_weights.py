@@ -77,6 +77,8 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
     whole = basicvsr or any(key.startswith('encoder.') for key in converted)
     if whole and not back:
         converted = {f'generator.{key}': value for key, value in converted.items()}
+    if basicvsr:
+        converted['step_counter'] = torch.zeros(1)  # mmagic's model counts iterations in it
     buffer = io.BytesIO()
     torch.save({'state_dict': converted}, buffer)
     AtomicBackend().put(buffer.getvalue(), dst)

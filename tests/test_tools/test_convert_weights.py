@@ -78,9 +78,7 @@ def test_basicvsr_of_basicsr_loads_into_mmagics(run_tool, tmp_path):
     assert result.status == 0, result.output
     assert 'upconv1.weight -> upsample1.upsample_conv.weight' in result.output
     model = MODELS.build(cfg)
-    load_checkpoint(
-        model.generator, str(tmp_path / 'mmagic.pth'), revise_keys=[('^generator.', '')]
-    )
+    load_checkpoint(model, str(tmp_path / 'mmagic.pth'), strict=True)
     for key, value in model.generator.state_dict().items():
         torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
 
