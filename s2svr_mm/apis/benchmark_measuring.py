@@ -151,7 +151,8 @@ class ConvolutionPeak:
         size (tuple[int, int]): Height and width of the frames.
         dtype (torch.dtype): Type of maps and weights.
         device (torch.device): Where to compute.
-        pixels (int): Pixels to compute at least, as several frames of that size.
+        pixels (int): Pixels to compute, as several frames of that size; at least 2^14 are, for
+            the time of fewer is not that of the arithmetic.
     """
 
     def __init__(
@@ -159,9 +160,9 @@ class ConvolutionPeak:
         size: tuple[int, int],
         dtype: torch.dtype,
         device: torch.device,
-        pixels: int = 2**17,
+        pixels: int,
     ) -> None:
-        frames = -(-pixels // (size[0] * size[1]))
+        frames = -(-max(pixels, 2**14) // (size[0] * size[1]))
         make = dict(device=device, dtype=dtype)
         layout = torch.channels_last
         self._maps = torch.rand(frames, 64, *size, **make).to(memory_format=layout)

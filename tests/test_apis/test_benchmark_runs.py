@@ -95,8 +95,8 @@ def test_peak_counts_what_it_computes(monkeypatch):
         return Measurement(2.0, None)
 
     monkeypatch.setattr(benchmark_measuring, 'measure', in_two_seconds)
-    peak = ConvolutionPeak((9, 10), torch.float32, CPU, pixels=100)
-    assert peak.measure() == peak.best == computed[0] == 2 * 90 * 64 * 64 * 9
+    peak = ConvolutionPeak((90, 100), torch.float32, CPU, pixels=9001)
+    assert peak.measure() == peak.best == computed[0] == 2 * 9000 * 64 * 64 * 9
 
 
 @pytest.mark.parametrize(

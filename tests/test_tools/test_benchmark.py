@@ -8,6 +8,9 @@ from mmengine.config import Config
 
 import s2svr_mm  # noqa: F401
 
+# Seconds; the flow network is of its real size and runs many times, maybe on a busy machine.
+TIMEOUT = 400
+
 
 @pytest.fixture
 def weights(tiny_config, tmp_path):
@@ -18,15 +21,15 @@ def weights(tiny_config, tmp_path):
     return ['--config', tiny_config, '--checkpoint', tmp_path / 'tiny.pth']
 
 
-def test_one_run_writes_figures_table_and_plot(run_tool, weights, tmp_path):
-    result = run_tool(
+def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
+    result = start_tool(
         'benchmark',
         *weights,
-        *('--models', 's2svr', 'plain', '--size', '24x16', '--frames', 3, '--rounds', 2),
-        *('--frames-from', tmp_path / 'clips' / 'lq' / 'park', '--size', '16x16'),
-        *('--dtype', 'float32', 'bfloat16', '--flow', '--profile', '--threads', 1),
+        *('--models', 's2svr', 'plain', '--size', '16x16', '--frames', 3, '--rounds', 2),
+        *('--frames-from', tmp_path / 'clips' / 'lq' / 'park'),
+        *('--flow', '--profile', '--threads', 1),
         *('--sweep-frames', 1, 2, '--sweep-sizes', '8x16', '--out', tmp_path / 'out'),
-    )
+    ).wait(TIMEOUT)
     assert result.status == 0, result.output
     assert {file.name for file in (tmp_path / 'out').iterdir()} == {
         'results.json',
@@ -37,34 +40,25 @@ def test_one_run_writes_figures_table_and_plot(run_tool, weights, tmp_path):
     figures = json.loads((tmp_path / 'out' / 'results.json').read_text())
     assert figures['machine']['threads'] == 1
     assert figures['base'] == 'S2SVR, plain form'
-    rows = {(row['name'], row['dtype']): row for row in figures['results']}
-    assert set(rows) == {
-        ('S2SVR', 'float32'),
-        ('S2SVR', 'bfloat16'),
-        ('its flow network', 'float32'),
-        ('its flow network', 'bfloat16'),
-        ('S2SVR, plain form', 'float32'),
-    }
-    for row in rows.values():
+    names = [row['name'] for row in figures['results']]
+    assert names == ['S2SVR', 'its flow network', 'S2SVR, plain form']
+    for row in figures['results']:
         assert len(row['seconds']) == 2
         assert row['seconds_per_frame'] > 0
         assert row['share_of_peak'] > 0
-    assert set(figures['convolution_peak_tflops']) == {'float32', 'bfloat16'}
-    agreement = {found['dtype']: found for found in figures['agreement']}
-    assert agreement['float32']['max_difference'] < 1e-4
-    assert agreement['bfloat16']['psnr'] > 30
+    assert [a['max_difference'] < 1e-4 for a in figures['agreement']] == [True]
     points = [(p['frames'], p['width'], p['height']) for p in figures['sweep']]
     assert points == [(1, 16, 16), (2, 16, 16), (3, 8, 16)]
-    assert set(figures['profile']) == {'float32', 'bfloat16'}
+    assert set(figures['profile']) == {'float32'}
 
 
-def test_training_step(run_tool, weights, tmp_path):
-    result = run_tool(
+def test_training_step(start_tool, weights, tmp_path):
+    result = start_tool(
         'benchmark',
         *weights,
         *('--models', 's2svr', '--training', '--size', '8x8', '--frames', 2, '--rounds', 1),
         *('--out', tmp_path / 'out'),
-    )
+    ).wait(TIMEOUT)
     assert result.status == 0, result.output
     figures = json.loads((tmp_path / 'out' / 'results.json').read_text())
     names = [(row['name'], row['training'], row['frames']) for row in figures['results']]
