@@ -10,7 +10,7 @@ model = dict(
     generator=dict(mid_channels=16, num_blocks=6, spynet_pretrained=None),
     train_cfg=dict(fix_iter=0),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 train_cfg = dict(max_iters=500)
 default_hooks = dict(logger=dict(interval=20))
 log_processor = dict(window_size=20)

@@ -5,7 +5,6 @@ train_pipeline = [
     dict(type='LoadClip'),
     dict(type='PairedRandomCrop', gt_patch_size=128),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
