@@ -24,7 +24,8 @@ def plot(
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    rows = 3 if sweep else 1
+    curves = _curves(sweep) if sweep else {}
+    rows = 1 + len(curves)
     figure, axes = plt.subplots(rows, 2, figsize=(11, 3.6 * rows), squeeze=False)
     wholes = [r for r in results if r.case.whole is None]
     labels = [f'{r.case.name}, {name_of(r.case.dtype)}' for r in wholes]
@@ -36,36 +37,40 @@ def plot(
         axis.invert_yaxis()
         axis.set_xlabel(text)
     axes[0, 1].set_yticks([])
-    if sweep:
-        _plot_sweep(sweep, axes[1:])
+    for row, (text, points) in zip(axes[1:], curves.items(), strict=True):
+        _plot_curve(row[0], points, [r.seconds for _, r in points], text, 'seconds')
+        memory = [[m / 2**20 for m in r.memory] for _, r in points]
+        _plot_curve(row[1], points, memory, text, 'peak memory, MiB')
     figure.tight_layout()
     figure.savefig(file, dpi=120)
     plt.close(figure)
 
 
-def _plot_sweep(sweep: Sequence[tuple[tuple[int, int], Result]], axes) -> None:
-    """Time and memory over the frames at the first point's size, and over the pixels."""
-    (size, _), *_ = sweep
-    frames = sweep[-1][1].frames
-    over_frames = sorted(((r.frames, r) for s, r in sweep if s == size), key=lambda point: point[0])
-    over_pixels = sorted(
-        ((s[0] * s[1], r) for s, r in sweep if r.frames == frames), key=lambda p: p[0]
-    )
-    for row, (points, text) in enumerate(
-        (
-            (over_frames, f'frames of {size[1]}x{size[0]}'),
-            (over_pixels, f'pixels of each of {frames} frames'),
-        )
-    ):
-        x = [value for value, _ in points]
-        for axis, values, unit in (
-            (axes[row, 0], [r.seconds for _, r in points], 'seconds'),
-            (axes[row, 1], [[m / 2**20 for m in r.memory] for _, r in points], 'memory, MiB'),
-        ):
-            middle = [median(v) for v in values]
-            spread = [
-                [m - min(v) for m, v in zip(middle, values, strict=True)],
-                [max(v) - m for m, v in zip(middle, values, strict=True)],
-            ]
-            axis.errorbar(x, middle, spread, marker='o', capsize=3)
-            axis.set(xlabel=text, ylabel=unit, xlim=(0, None), ylim=(0, None))
+def _curves(
+    sweep: Sequence[tuple[tuple[int, int], Result]],
+) -> dict[str, list[tuple[int, Result]]]:
+    """Points over the frames, at the first one's size, and over the pixels, by what x is."""
+    (height, width), frames = sweep[0][0], sweep[-1][1].frames
+    curves = {
+        f'frames of {width}x{height}': [(r.frames, r) for s, r in sweep if s == (height, width)],
+        f'pixels of each of {frames} frames': [
+            (s[0] * s[1], r) for s, r in sweep if r.frames == frames
+        ],
+    }
+    return {
+        text: sorted(points, key=lambda point: point[0])
+        for text, points in curves.items()
+        if len(points) > 1
+    }
+
+
+def _plot_curve(axis, points, values: Sequence[Sequence[float]], xlabel: str, ylabel: str) -> None:
+    middle = [median(v) for v in values]
+    spread = [
+        [m - min(v) for m, v in zip(middle, values, strict=True)],
+        [max(v) - m for m, v in zip(middle, values, strict=True)],
+    ]
+    x = [value for value, _ in points]
+    axis.errorbar(x, middle, spread, marker='o', capsize=3)
+    top = 1.1 * max(map(max, values))
+    axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, 1.05 * max(x)), ylim=(0, top))
