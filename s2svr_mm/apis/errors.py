@@ -4,9 +4,11 @@
 import difflib
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import URLError
 
 from s2svr_mm.compat import CheckpointError
 from s2svr_mm.engine.non_finite import NonFiniteError
@@ -71,6 +73,12 @@ def explain(error: BaseException) -> str | None:
         return f"the config names the type '{name}', but there is no such {registry}.{guess}"
     if isinstance(error, TypeError) and _WRONG_ARGUMENT.search(text):
         return f'the config does not suit what it builds: {text}'
+    if isinstance(error, (URLError, socket.gaierror)):
+        return (
+            f'a download failed ({text}); the last line above says which. Fetch that file '
+            'elsewhere and point the config to it, such as --cfg-options '
+            'model.generator.spynet_pretrained=FILE'
+        )
     if isinstance(error, (OSError, ValueError, CheckpointError, NonFiniteError)):
         return text
     return None

@@ -14,7 +14,7 @@ from s2svr_mm.compat import load_checkpoint_file
 from s2svr_mm.engine.checkpoint import check_fit
 
 from .errors import ConfigError, close_to
-from .runner import load_config
+from .runner import load_config, without_pretrained
 
 SHIPPED = files('s2svr_mm') / 'weights'
 
@@ -77,7 +77,7 @@ def load_shipped_network(name: str) -> nn.Module:
 
 def _with_weights(generator: Mapping[str, Any], checkpoint: str) -> nn.Module:
     init_default_scope('mmagic')
-    network = MODELS.build(_without_pretrained(generator))
+    network = MODELS.build(without_pretrained(generator))
     content = load_checkpoint_file(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, Mapping) else content
     if isinstance(state, Mapping):
@@ -89,16 +89,3 @@ def _with_weights(generator: Mapping[str, Any], checkpoint: str) -> nn.Module:
     check_fit(network, {'state_dict': state}, checkpoint)
     network.load_state_dict(state, strict=False)
     return network
-
-
-def _without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a config in which no part fetches weights; the checkpoint has them all."""
-    return {
-        key: None
-        if key.endswith('pretrained')
-        else _without_pretrained(value)
-        if isinstance(value, Mapping)
-        else value
-        for key, value in config.items()
-        if key != 'init_cfg'
-    }

@@ -5,6 +5,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -169,6 +170,25 @@ def _use_cpus(cfg: Config) -> None:
     cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {}), 'device_ids': None}
 
 
+def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out weights that parts of a model fetch when they are built.
+
+    Args:
+        config: Config of a model whose checkpoint has them all.
+
+    Returns:
+        A copy; what ends in 'pretrained', as mmagic's ``spynet_pretrained``, is None in it.
+    """
+    return {
+        key: None
+        if key.endswith('pretrained')
+        else without_pretrained(value)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in config.items()
+    }
+
+
 def run_test(
     cfg: Config,
     checkpoint: str,
@@ -193,6 +213,7 @@ def run_test(
         raise ConfigError(f'--out writes JSON, so its name ends in .json; got {out}')
     cfg.load_from = checkpoint
     cfg.resume = False
+    cfg.model = without_pretrained(cfg.model)
     runner = build_runner(cfg)
     if save_dir:
         runner.register_hook(SaveFramesHook(save_dir))

@@ -1,4 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import socket
+from urllib.error import URLError
+
 import pytest
 from mmagic.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
@@ -71,3 +74,12 @@ def test_one_clear_message(capsys):
 def test_close_to():
     assert close_to('modle', ['model', 'train_cfg']) == ' Did you mean model?'
     assert close_to('xyz', ['model']) == ''
+
+
+@pytest.mark.parametrize(
+    'error',
+    [socket.gaierror(-2, 'Name or service not known'), URLError('timed out')],
+)
+def test_failed_download(error):
+    assert 'a download failed' in explain(error)
+    assert 'spynet_pretrained=FILE' in explain(error)

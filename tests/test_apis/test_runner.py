@@ -10,6 +10,7 @@ from s2svr_mm.apis.runner import (
     enable_auto_scale_lr,
     load_config,
     resume_from_latest,
+    without_pretrained,
 )
 
 
@@ -87,3 +88,13 @@ def test_resume_without_checkpoint_keeps_what_to_start_from(tmp_path):
 def test_other_launchers_need_gpus():
     with pytest.raises(ConfigError, match="--launcher slurm needs GPUs; on CPUs use 'pytorch'"):
         build_runner(Config(dict(launcher='slurm')))
+
+
+def test_a_checkpoint_spares_downloads():
+    config = Config(
+        dict(model=dict(generator=dict(type='A', spynet_pretrained='https://host/file', depth=1)))
+    ).model
+    assert without_pretrained(config) == dict(
+        generator=dict(type='A', spynet_pretrained=None, depth=1)
+    )
+    assert config.generator.spynet_pretrained == 'https://host/file'
