@@ -98,7 +98,7 @@ def install() -> None:
     pip_install('-c', REQUIREMENTS, 'torch', 'torchvision', *tools)
     mmcv = []
     if ops_error():
-        say('2/4 mmcv (about 10 minutes on 2 cores if pip finds no wheel and builds one)')
+        say('2/4 mmcv (10 to 30 minutes on 2 cores if pip finds no wheel and builds one)')
         mmcv = build_mmcv()
     say('3/4 mmagic and all else')
     pip_install('-r', REQUIREMENTS_DEV, *mmcv)
