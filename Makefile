@@ -18,7 +18,7 @@ setup:
 	@$(PYTHON) tools/setup_env.py
 
 test: setup
-	$(PY) -m pytest -m 'not slow'
+	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow'
 
 test-slow: setup
 	$(PY) -m pytest -m slow
