@@ -1,6 +1,7 @@
 # S2SVR on your own clips in data/clips (README, "Your own clips"), with a quarter of the paper's
 # arithmetic.
-# For deblurring or enhancement: --cfg-options model.generator.scale=1
+# For pairs of one size (to make them of good clips alone, see s2svr_clips_deblur.py and
+# s2svr_clips_compress.py): --cfg-options model.generator.scale=1
 # train_dataloader.dataset.scale=1 val_dataloader.dataset.scale=1
 _base_ = [
     '_base_/default_runtime.py',

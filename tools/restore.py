@@ -71,7 +71,9 @@ def parse_args() -> argparse.Namespace:
     pieces = parser.add_argument_group('pieces (default: what fits in memory)')
     pieces.add_argument('--window', type=int, help='frames that the network sees at once')
     pieces.add_argument('--overlap', type=int, help='frames shared with each neighbouring window')
-    pieces.add_argument('--tile', type=int, help='side of tiles in pixels, 0 for whole frames')
+    pieces.add_argument(
+        '--tile', type=int, help='side of tiles in pixels, overlaps included; 0 for whole frames'
+    )
     pieces.add_argument('--tile-overlap', type=int, default=32, help='pixels at each side of them')
     pieces.add_argument(
         '--memory', type=_bytes, metavar='SIZE', help='memory to use, such as 6G (default: free)'

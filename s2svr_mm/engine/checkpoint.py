@@ -188,8 +188,9 @@ def check_fit(
         return misfit
     raise CheckpointError(
         f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
-        'config that the checkpoint was trained with; for weights of the official release see '
-        'tools/convert_weights.py'
+        'config that the checkpoint was trained with, options included: each run keeps its own in '
+        '<work dir>/<time of its start>/vis_data/config.py. For weights of the official release '
+        'see tools/convert_weights.py'
     )
 
 

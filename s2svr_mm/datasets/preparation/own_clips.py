@@ -69,6 +69,7 @@ def prepare_clips(
             for key, path in clips.items()
         ]
         lengths = run_tasks(prepare_clip, tasks, workers, 'Preparing')
+        clear_unfinished(dst)
     report(f'{dst} is ready: {len(clips)} clips, {sum(lengths)} frames; val: {", ".join(val)}.')
 
 

@@ -82,6 +82,7 @@ def prepare_published(
         for part in degraded:
             _add_degraded(part, plan, roots, dst, copy, workers, report)
         _write_lists(plan, dst)
+        clear_unfinished(dst)
     report(f'{dst} is ready: {len(plan)} clips.')
 
 
