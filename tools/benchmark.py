@@ -144,9 +144,7 @@ def benchmark(args: argparse.Namespace):
         else cases_api.moving_clip(args.frames, args.size, batch=4 if args.training else 1)
     )
     types = dict.fromkeys(case.dtype for case in cases)
-    peaks = {
-        dtype: ConvolutionPeak(args.size, dtype, device, clip[:, :, 0].numel()) for dtype in types
-    }
+    peaks = {dtype: ConvolutionPeak(args.size, dtype, device) for dtype in types}
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -148,21 +148,17 @@ class ConvolutionPeak:
     """The arithmetic peak: a lone 3x3 convolution of 64 to 64 channels, channels_last.
 
     Args:
-        size (tuple[int, int]): Height and width of the frames.
+        size (tuple[int, int]): Height and width of the frames. Several of them are
+            computed if they are small, 2^14 pixels or more on a CPU and 2^20 on a GPU, for the
+            time of fewer is not that of the arithmetic; nor, on a CPU, is that of many more, which
+            no cache holds.
         dtype (torch.dtype): Type of maps and weights.
         device (torch.device): Where to compute.
-        pixels (int): Pixels to compute, as several frames of that size; at least 2^14 are, for
-            the time of fewer is not that of the arithmetic.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        dtype: torch.dtype,
-        device: torch.device,
-        pixels: int,
-    ) -> None:
-        frames = -(-max(pixels, 2**14) // (size[0] * size[1]))
+    def __init__(self, size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> None:
+        least = 2**14 if device.type == 'cpu' else 2**20
+        frames = -(-least // (size[0] * size[1]))
         make = dict(device=device, dtype=dtype)
         layout = torch.channels_last
         self._maps = torch.rand(frames, 64, *size, **make).to(memory_format=layout)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from s2svr_mm.engine.non_finite import NonFiniteError
-from s2svr_mm.models.chunking import MAX_PIXELS
+from s2svr_mm.models.chunking import max_pixels
 from s2svr_mm.models.s2svr_net import S2SVRNet
 
 from . import memory
@@ -209,7 +209,7 @@ class VideoRestorer:
             side, frames = max(self._needs.side, 64), max(self._needs.frames, 2)
             return memory.measure_cost(self._probe, self.device, side, frames)
         # More frames than stay on the GPU, and so large that each goes through by itself.
-        side, frames = math.isqrt(MAX_PIXELS), 2 * NEAR
+        side, frames = math.isqrt(max_pixels(self.device)), 2 * NEAR
         cost = memory.measure_cost(self._probe, self.device, side, frames)
         resting = self._main_memory.peak / (frames + 2) / side**2
         return replace(cost, host_per_frame=resting)

@@ -6,9 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-# Pixels that one call handles. More make a convolution no faster and cost memory; fewer leave a
-# GPU idle between calls.
-MAX_PIXELS = 2**18
+
+def max_pixels(device: torch.device) -> int:
+    """Pixels that one call handles.
+
+    More make a convolution no faster and cost memory: on a CPU, pages that the system clears anew
+    at each call. Fewer leave a GPU idle between calls.
+
+    Args:
+        device (torch.device): Where the frames are.
+
+    Returns:
+        int: How many.
+    """
+    return 2**16 if device.type == 'cpu' else 2**18
 
 
 def in_chunks(
@@ -33,11 +44,15 @@ def in_chunks(
     """
     first = sequences[0][0]
     n = first.shape[0]
-    step = max(1, MAX_PIXELS // (pixels or n * first.shape[2] * first.shape[3]))
+    step = max(1, max_pixels(first.device) // (pixels or n * first.shape[2] * first.shape[3]))
     for start in range(0, len(sequences[0]), step):
         chunk = [sequence[start : start + step] for sequence in sequences]
         result = function(*(c[0] if len(c) == 1 else torch.cat(list(c)) for c in chunk))
         if isinstance(result, Tensor):
-            yield from result.split(n)
+            parts = iter(result.split(n))
         else:
-            yield from zip(*(r.split(n) for r in result), strict=True)
+            parts = zip(*(r.split(n) for r in result), strict=True)
+        # Nothing here may hold what is done while the next chunk is made.
+        del chunk, result
+        yield from parts
+        del parts

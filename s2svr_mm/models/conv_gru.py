@@ -115,19 +115,28 @@ class ResConvGRU(BaseModule):
     """A GRU with residual blocks inside its recurrence, run over a whole clip.
 
     The hidden state is warped to each next frame. With ``fuse``, another state of the same frame
-    is merged between GRU and blocks (the backward pass of the encoder's first layer).
+    is merged between GRU and blocks (the backward pass of the encoder's first layer). With
+    ``skip``, the input is added to what comes out, but not to what is carried on (the encoder's
+    layers above the first).
 
     Args:
         in_channels (int): Channels of the input.
         mid_channels (int): Channels of the hidden state.
         num_blocks (int): Number of residual blocks.
         fuse (bool): Whether to merge another state. Defaults to False.
+        skip (bool): Whether to add the input to the output. Defaults to False.
     """
 
     def __init__(
-        self, in_channels: int, mid_channels: int, num_blocks: int, fuse: bool = False
+        self,
+        in_channels: int,
+        mid_channels: int,
+        num_blocks: int,
+        fuse: bool = False,
+        skip: bool = False,
     ) -> None:
         super().__init__()
+        self.skip = skip
         self.gru = ConvGRU(in_channels, mid_channels)
         self.fusion = conv_for_lrelu(2 * mid_channels, mid_channels) if fuse else None
         self.blocks = residual_blocks(mid_channels, num_blocks)
@@ -149,14 +158,20 @@ class ResConvGRU(BaseModule):
             others (Sequence[Tensor], optional): States to merge, t of shape (n, c, h, w).
 
         Returns:
-            Sequence[Tensor]: t hidden states, (n, c, h, w), as ``make_list`` keeps them.
+            Sequence[Tensor]: t outputs, (n, c, h, w), as ``make_list`` keeps them: the hidden
+            states, with ``skip`` the sums of input and hidden state.
         """
-        states = self.make_list()
-        for i, gates in enumerate(in_chunks(self.gru.input_gates, frames)):
-            hidden = samplers[i - 1](states[-1]) if i else None
+        outputs = self.make_list()
+        hidden = None
+        gates = in_chunks(self.gru.input_gates, frames)
+        for i in range(len(frames)):
+            if i:
+                hidden = samplers[i - 1](hidden)
             other = None if others is None else others[i]
-            states.append(run(self._step, hidden, gates, other, with_cp=self.with_cp))
-        return states
+            # No name holds the gates, or a whole chunk would outlive its use.
+            hidden = run(self._step, hidden, next(gates), other, with_cp=self.with_cp)
+            outputs.append(frames[i] + hidden if self.skip else hidden)
+        return outputs
 
     def _step(self, hidden: Tensor | None, gates: Tensor, other: Tensor | None) -> Tensor:
         hidden = self.gru(hidden, gates)

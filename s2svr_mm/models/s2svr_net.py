@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The S2SVR network: a sequence of frames in, the restored sequence out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn as nn
@@ -34,9 +34,9 @@ class Encoder(BaseModule):
         self.forward_layer = ResConvGRU(3, mid_channels, num_blocks)
         self.backward_layer = ResConvGRU(3, mid_channels, num_blocks, fuse=True)
         self.layers = nn.ModuleList(
-            ResConvGRU(mid_channels, mid_channels, num_blocks) for _ in range(num_layers - 1)
+            ResConvGRU(mid_channels, mid_channels, num_blocks, skip=True)
+            for _ in range(num_layers - 1)
         )
-        self.make_list = list
 
     def forward(
         self,
@@ -60,10 +60,7 @@ class Encoder(BaseModule):
         outputs = self.backward_layer(frames[::-1], to_previous[::-1], states[::-1])[::-1]
         del states
         for layer in self.layers:
-            states = layer(outputs, to_next)
-            outputs = self.make_list(
-                output + state for output, state in zip(outputs, states, strict=True)
-            )
+            outputs = layer(outputs, to_next)
             handed.append(outputs[-1])
         return outputs, handed
 
@@ -135,6 +132,8 @@ class FeedbackHead(BaseModule):
         Returns:
             Tensor: (n, channels, h, w).
         """
+        # As its sum with the enlarged frame, it lies in memory channel after channel.
+        x = x.contiguous(memory_format=torch.channels_last)
         for conv in self.convs:
             x = _lrelu(conv(x))
         return x
@@ -339,7 +338,7 @@ class S2SVRNet(BaseModule):
                 module.with_cp = with_cp
         self.to(memory_format=torch.channels_last)
 
-    def keep_states_in(self, make_list: Callable[[Iterable[Tensor]], Sequence[Tensor]]) -> None:
+    def keep_states_in(self, make_list: Callable[[], Sequence[Tensor]]) -> None:
         """Chooses what holds a clip's hidden states, which is most of the memory it takes.
 
         Args:
@@ -347,7 +346,7 @@ class S2SVRNet(BaseModule):
                 of tensors; its slices may be views.
         """
         for module in self.modules():
-            if isinstance(module, ResConvGRU | Encoder):
+            if isinstance(module, ResConvGRU):
                 module.make_list = make_list
 
     def compute_flow(self, lqs: Tensor) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,7 @@ def test_peak_counts_what_it_computes(monkeypatch):
         return Measurement(2.0, None)
 
     monkeypatch.setattr(benchmark_measuring, 'measure', in_two_seconds)
-    peak = ConvolutionPeak((90, 100), torch.float32, CPU, pixels=9001)
+    peak = ConvolutionPeak((90, 100), torch.float32, CPU)
     assert peak.measure() == peak.best == computed[0] == 2 * 9000 * 64 * 64 * 9
 
 

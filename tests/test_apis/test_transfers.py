@@ -103,7 +103,7 @@ def test_s2svr_with_resting_states(late_streams, make_clip, monkeypatch):
         expected = network(clip)
         network.keep_states_in(MainMemory(CPU))
         # Frames go through one by one, as large ones do.
-        monkeypatch.setattr('s2svr_mm.models.chunking.MAX_PIXELS', 1)
+        monkeypatch.setattr('s2svr_mm.models.chunking.max_pixels', lambda _: 1)
         found = network(clip)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 

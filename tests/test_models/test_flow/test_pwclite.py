@@ -44,7 +44,7 @@ def test_neighbour_flows_equal_pairs_in_any_chunks(estimator, monkeypatch):
         [estimator(a, b) for a, b in pairwise(frames)],
     )
     for limit in (1, 2 * 2 * 40 * 70, 10**9):
-        monkeypatch.setattr(chunking, 'MAX_PIXELS', limit)
+        monkeypatch.setattr(chunking, 'max_pixels', lambda _, limit=limit: limit)
         torch.testing.assert_close(estimator.neighbour_flows(frames), expected)
 
 
