@@ -1,0 +1,228 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Restores and measures each clip with each method, and keeps what is done."""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import islice, tee
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from tqdm import tqdm
+
+from s2svr_mm.datasets.images import read_image
+from s2svr_mm.datasets.preparation.writing import clear_unfinished, unfinished, write_png
+from s2svr_mm.datasets.references import DataError
+
+from .comparison_data import ComparedClip
+from .comparison_measuring import ClipMeasurer, Stopwatch
+from .comparison_methods import GROUND_TRUTH, Floor, GroundTruth, Method, NetworkMethod, bicubic
+from .errors import ConfigError
+from .parts import OutputError
+
+_FIRST_FRAMES = 8
+
+
+@dataclass
+class Result:
+    """What a method made of a clip.
+
+    Attributes:
+        method (str): Name of the method.
+        group (str): Name of the clip's set.
+        clip (str): Name of the clip in it.
+        size (tuple[int, int]): Height and width of the restored frames.
+        num_frames (int): Number of frames.
+        way (str): How it was restored.
+        seconds (float, optional): Time to restore the clip, reading and writing not counted; None
+            for the ground truth.
+        parameters (int, optional): Of the network; None if it is none.
+        macs (int, optional): Multiply-adds a frame, likewise.
+        figures (dict): ``psnr_y``, ``ssim_y``, ``psnr_rgb`` and ``ssim_rgb`` of each frame, where
+            there is a ground truth; ``warping_error`` of each frame but the last.
+        folder (Path): Where its frames are.
+    """
+
+    method: str
+    group: str
+    clip: str
+    size: tuple[int, int]
+    num_frames: int
+    way: str
+    seconds: float | None
+    parameters: int | None
+    macs: int | None
+    figures: dict[str, list[float | None]]
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def frames(self) -> list[Path]:
+        """The restored frames, 8-bit PNGs."""
+        return [self.folder / f'{index:08d}.png' for index in range(self.num_frames)]
+
+    def read(self, index: int) -> np.ndarray:
+        """Read a restored frame, (h, w, 3), RGB, uint8."""
+        return read_image(str(self.frames[index]))
+
+    def mean(self, figure: str) -> float | None:
+        """A figure averaged over the frames; None if it is not known of any."""
+        known = [value for value in self.figures.get(figure, []) if value is not None]
+        return float(np.mean(known)) if known else None
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Make a folder and keep it for this process.
+
+    Raises:
+        ConfigError: It can't be made or written to.
+        OutputError: Another process is at it.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f'--out {root} can not be made: {error.strerror}') from error
+    if not os.access(root, os.W_OK):
+        raise ConfigError(f'--out {root} can not be written to')
+    lock = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OutputError(f'another process is writing to {root} at this moment') from None
+    try:
+        clear_unfinished(root)
+        yield
+    finally:
+        clear_unfinished(root)
+        os.close(lock)
+
+
+class Comparison:
+    """Every method on every clip; a second call goes on where the first one stopped.
+
+    A result is a folder ``<root>/results/<set>/<clip>/<method>``, which appears whole: the frames
+    and ``result.json`` with the figures and all that they depend on. If that has changed since,
+    the clip is restored again by that method, so results of different weights or data never mix.
+
+    Args:
+        root (Path): The folder of the comparison.
+        networks (Sequence[NetworkMethod]): Networks of one scale.
+        clips (Sequence[ComparedClip]): Clips for that scale.
+        progress (bool): Whether to show a progress bar. Default: True.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        networks: Sequence[NetworkMethod],
+        clips: Sequence[ComparedClip],
+        progress: bool = True,
+    ) -> None:
+        self.root = root
+        self.networks = list(networks)
+        self.clips = list(clips)
+        self.scale = self.networks[0].scale
+        self.floor = Floor(self.scale)
+        self.progress = progress
+
+    def methods(self, clip: ComparedClip) -> list[Method]:
+        """What a clip is restored with: the ground truth if there is one, floor, networks."""
+        truth = [] if clip.gt is None else [GroundTruth()]
+        return [*truth, self.floor, *self.networks]
+
+    def run(self) -> list[Result]:
+        """Restore and measure what is not there yet.
+
+        Returns:
+            list[Result]: By clip, then in the order of :meth:`methods`.
+
+        Raises:
+            DataError: A clip can't be read.
+            NonFiniteError: A network gives NaN or infinite values.
+        """
+        results = []
+        total = sum(clip.num_frames * len(self.methods(clip)) for clip in self.clips)
+        bar = tqdm(
+            total=total, unit='frames', disable=not self.progress, file=sys.stderr, mininterval=0.5
+        )
+        with bar:
+            for clip in self.clips:
+                data = clip.fingerprint()
+                for method in self.methods(clip):
+                    bar.set_description(f'{clip.group}/{clip.key}: {method.name}', refresh=False)
+                    results.append(self._result(method, clip, data, bar))
+        return results
+
+    def _folder(self, method: Method, clip: ComparedClip) -> Path:
+        names = (quote(name, safe=' ') for name in (clip.group, clip.key, method.name))
+        return self.root.joinpath('results', *names)
+
+    def _result(
+        self, method: Method, clip: ComparedClip, data: dict[str, Any], bar: tqdm
+    ) -> Result:
+        """What a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
+        folder = self._folder(method, clip)
+        made_of = {**data, **method.fingerprint()}
+        description = folder / 'result.json'
+        if description.is_file():
+            content = json.loads(description.read_text())
+            result = Result(**content['result'], folder=folder)
+            result.size = tuple(result.size)
+            before = content['made_of']
+            changed = [k for k in {*before, *made_of} if before.get(k) != made_of.get(k)]
+            if not changed and all(frame.is_file() for frame in result.frames):
+                bar.update(clip.num_frames)
+                return result
+            bar.write(
+                f'{clip.group}/{clip.key} by {method.name} is made again: another '
+                + (', '.join(sorted(changed)) or 'frame is gone'),
+                file=sys.stderr,
+            )
+        if folder.exists():
+            shutil.rmtree(folder)
+        with unfinished(folder, self.root) as work:
+            work.mkdir()
+            result = self._restore(method, clip, work, bar)
+            content = {'made_of': made_of, 'result': asdict(result)}
+            del content['result']['folder']
+            (work / 'result.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
+        result.folder = folder
+        return result
+
+    def _restore(self, method: Method, clip: ComparedClip, folder: Path, bar: tqdm) -> Result:
+        """Restore a clip into a folder, frame by frame, and measure it."""
+        is_truth = method.name == GROUND_TRUTH
+        way = method.prepare([lq for lq, _ in islice(clip.pairs(), _FIRST_FRAMES)])
+        reading, all_of_it = Stopwatch(), Stopwatch()
+        to_restore, to_compare = tee(reading.timed(clip.pairs()))
+        frames = method.restore(true if is_truth else lq for lq, true in to_restore)
+        measurer, count = ClipMeasurer(), 0
+        # Restored frames come first, so that all reading falls into the time of restoring.
+        for restored, (lq, truth) in zip(all_of_it.timed(frames), to_compare, strict=True):
+            guide = bicubic(lq, self.scale) if truth is None else truth
+            measurer.add(restored, None if is_truth else truth, guide)
+            write_png(folder / f'{count:08d}.png', restored)
+            count += 1
+            bar.update()
+        if count != clip.num_frames:
+            raise DataError(f'{clip.lq} gave {count} frames where {clip.num_frames} were expected')
+        return Result(
+            method=method.name,
+            group=clip.group,
+            clip=clip.key,
+            size=tuple(restored.shape[:2]),
+            num_frames=count,
+            way=way,
+            seconds=None if is_truth else max(all_of_it.seconds - reading.seconds, 0.0),
+            parameters=method.parameters,
+            macs=method.macs(lq.shape[:2]),
+            figures=measurer.figures,
+        )

@@ -1,0 +1,185 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""The clips that methods are compared on, checked before any work."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from s2svr_mm.datasets import VideoClipDataset
+from s2svr_mm.datasets.clips import find_clips, open_clip
+from s2svr_mm.datasets.frames import iterate_frames, read_frames
+from s2svr_mm.datasets.preparation.degradations import check_name, degrade_frames
+from s2svr_mm.datasets.preparation.writing import write_folders
+from s2svr_mm.datasets.references import DataError
+
+from .errors import ConfigError
+from .sources import open_source
+
+_KEEP_SIZE = 'blur', 'qp'
+
+
+@dataclass(frozen=True)
+class ComparedClip:
+    """A clip with or without its ground truth.
+
+    Attributes:
+        group (str): The set that it belongs to.
+        key (str): Its name in the set.
+        lq (str): What is restored: a folder of frames, a video or a raw YUV file.
+        gt (str, optional): Its ground truth, likewise.
+        num_frames (int): How many frames are compared, from the first on.
+    """
+
+    group: str
+    key: str
+    lq: str
+    gt: str | None
+    num_frames: int
+
+    def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield the frames with their ground truth, (h, w, 3), RGB, float32 in [0, 255]."""
+        degraded = islice(iterate_frames(self.lq), self.num_frames)
+        if self.gt is None:
+            for frame in degraded:
+                yield frame.astype(np.float32), None
+            return
+        truths = islice(iterate_frames(self.gt), self.num_frames)
+        for frame, truth in zip(degraded, truths, strict=True):
+            yield frame.astype(np.float32), truth.astype(np.float32)
+
+    def degraded(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Read some of the frames that are restored, (h, w, 3), RGB, [0, 255]."""
+        references = open_clip(self.lq).references()
+        return read_frames([references[index] for index in indices])
+
+    def fingerprint(self) -> dict[str, str | int | None]:
+        """What changes when the data does, as plain data."""
+        return {
+            'input': open_source(self.lq).fingerprint(),
+            'ground truth': None if self.gt is None else open_source(self.gt).fingerprint(),
+            'number of frames': self.num_frames,
+        }
+
+
+def paired_clips(
+    group: str, lq: str, gt: str, scale: int, frames: int | None = None
+) -> list[ComparedClip]:
+    """Clips that lie beside their ground truth.
+
+    Args:
+        group (str): Name of the set.
+        lq (str): A folder of clips, or one clip: a folder of frames, a video or a raw YUV file.
+        gt (str): The same for the ground truth, with the same names.
+        scale (int): Size of the ground truth over that of the input.
+        frames (int, optional): Take the first so many of each clip. Default: None, all.
+
+    Returns:
+        list[ComparedClip]: The clips in natural order.
+
+    Raises:
+        DataError: One of them is missing, or they do not belong together.
+    """
+    for path in (lq, gt):
+        _check_exists(group, path)
+    clips = []
+    found = VideoClipDataset(dict(img=lq, gt=gt), test_mode=True)
+    for info in (found.get_data_info(index) for index in range(len(found))):
+        first, true = (read_frames(info[name][:1])[0] for name in ('img_path', 'gt_path'))
+        size, true_size = first.shape[:2], true.shape[:2]
+        if (size[0] * scale, size[1] * scale) != true_size:
+            raise DataError(
+                f'{group}, clip "{info["key"]}": the frames of {lq} are {_size(size)} and those of '
+                f'{gt} {_size(true_size)}, but the networks restore at scale {scale}: the ground '
+                f'truth must be {_size((size[0] * scale, size[1] * scale))}'
+            )
+        paths = {name: find_clips(root)[info['key']] for name, root in (('lq', lq), ('gt', gt))}
+        length = min(frames or info['sequence_length'], info['sequence_length'])
+        clips.append(ComparedClip(group, info['key'], num_frames=length, **paths))
+    return clips
+
+
+def degraded_clips(
+    group: str, gt: str, degradation: str, scale: int, folder: Path, frames: int | None = None
+) -> list[ComparedClip]:
+    """Clips of ground truth alone, degraded here.
+
+    Degraded clips are written once, so that all methods see the same. Their folder's name tells
+    what they were made of.
+
+    Args:
+        group (str): Name of the set.
+        gt (str): A folder of clips, or one clip.
+        degradation (str): 'bi', 'bd', 'blur' or 'qp' with a number; see
+            :func:`.preparation.degradations.check_name`.
+        scale (int): Size of the ground truth over that of the input.
+        folder (Path): Where degraded clips go.
+        frames (int, optional): Take the first so many of each clip. Default: None, all.
+
+    Returns:
+        list[ComparedClip]: The clips in natural order.
+
+    Raises:
+        ConfigError: The degradation is unknown, or does not go with the scale.
+        DataError: The clips are missing, damaged or too short.
+    """
+    try:
+        check_name(degradation)
+    except ValueError as error:
+        raise ConfigError(f'{group}: {error}') from None
+    if degradation.startswith(_KEEP_SIZE) != (scale == 1):
+        raise ConfigError(
+            f'{group}: --degrade {degradation} goes with networks at scale '
+            + ('1' if scale != 1 else '2 or 4')
+            + f', but these restore at scale {scale}'
+        )
+    _check_exists(group, gt)
+    clips = []
+    for key, path in find_clips(gt).items():
+        made_of = f'{open_source(path).fingerprint()} {degradation} {scale} {frames}'
+        name = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+        lq_folder, gt_folder = (folder / name / kind for kind in ('lq', 'gt'))
+        pairs = degrade_frames(islice(iterate_frames(path), frames), degradation, scale)
+        write_folders([lq_folder, gt_folder], (pair[::-1] for pair in pairs), folder)
+        if not os.listdir(lq_folder):
+            raise DataError(f'{path} is too short for --degrade {degradation}')
+        length = open_clip(str(lq_folder)).num_frames
+        clips.append(ComparedClip(group, key, str(lq_folder), str(gt_folder), length))
+    return clips
+
+
+def clips_without_truth(group: str, src: str, frames: int | None = None) -> list[ComparedClip]:
+    """Clips of which there is no ground truth.
+
+    Args:
+        group (str): Name of the set.
+        src (str): A video, a folder of frames, or a folder of such.
+        frames (int, optional): Take the first so many of each clip. Default: None, all.
+
+    Returns:
+        list[ComparedClip]: The clips in natural order.
+
+    Raises:
+        DataError: There are none, or they can't be read.
+    """
+    _check_exists(group, src)
+    found = {key: open_clip(path) for key, path in find_clips(src).items()}
+    return [
+        ComparedClip(group, key, clip.path, None, min(frames or clip.num_frames, clip.num_frames))
+        for key, clip in found.items()
+    ]
+
+
+def _check_exists(group: str, path: str) -> None:
+    if not os.path.exists(path):
+        raise DataError(
+            f'{group}: there is no {path}. Give a folder of frames, a video, or a folder of such'
+        )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f'{shape[1]}x{shape[0]}'

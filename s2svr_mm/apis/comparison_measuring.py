@@ -1,0 +1,101 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""How good restored frames are, and how steady."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeVar
+
+import numpy as np
+import torch
+from mmagic.evaluation.metrics import psnr, ssim
+from torch import Tensor
+
+from s2svr_mm.models.flow.adaptors import DISFlow
+from s2svr_mm.models.flow.occlusion import visible_mask
+from s2svr_mm.models.warping import warp
+
+T = TypeVar('T')
+
+COLOURS = {'y': 'Y', 'rgb': None}
+
+
+class ClipMeasurer:
+    """Measures a restored clip frame by frame.
+
+    PSNR and SSIM are mmagic's, on frames that are not rounded to 8 bits, as its evaluator has
+    them. The warping error is that of Lai et al. (Learning Blind Video Temporal Consistency, ECCV
+    2018): the mean squared difference, for values in [0, 1], between a frame and the next one
+    warped to it, over the pixels that are not occluded. The flow is OpenCV's DIS on the guide, so
+    it is the same for all methods; occlusion is told by :func:`.visible_mask`.
+    """
+
+    def __init__(self) -> None:
+        self._flow = DISFlow()
+        self._before: tuple[Tensor, Tensor] | None = None
+        self.figures: dict[str, list[float | None]] = {'warping_error': []}
+
+    def add(self, restored: np.ndarray, truth: np.ndarray | None, guide: np.ndarray) -> None:
+        """Measure the next frame.
+
+        Args:
+            restored (np.ndarray): (h, w, 3), RGB, float32 in [0, 255].
+            truth (np.ndarray, optional): The ground truth, likewise; None if there is none.
+            guide (np.ndarray): What optical flow is computed on, likewise: the ground truth, or
+                the enlarged input.
+
+        Raises:
+            ValueError: They differ in size.
+        """
+        if restored.shape != guide.shape:
+            raise ValueError(
+                f'a restored frame is {restored.shape}, but what it is compared with {guide.shape}'
+            )
+        if truth is not None:
+            for name, colour in COLOURS.items():
+                for measure in (psnr, ssim):
+                    value = measure(restored, truth, convert_to=colour)
+                    key = f'{measure.__name__}_{name}'
+                    self.figures.setdefault(key, []).append(float(value))
+        now = _to_tensor(restored), _to_tensor(guide)
+        if self._before is not None:
+            self.figures['warping_error'].append(self._warping_error(self._before, now))
+        self._before = now
+
+    def _warping_error(
+        self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]
+    ) -> float | None:
+        flow, flow_back = self._flow(first[1], second[1]), self._flow(second[1], first[1])
+        visible = visible_mask(flow, flow_back)
+        if not visible.any():
+            return None
+        difference = first[0] - warp(second[0], flow, 'border')
+        return ((difference.square() * visible).sum() / (3 * visible.sum())).item()
+
+
+def _to_tensor(frame: np.ndarray) -> Tensor:
+    return torch.from_numpy(frame / np.float32(255)).permute(2, 0, 1)[None].contiguous()
+
+
+@dataclass
+class Stopwatch:
+    """Adds up how long something takes to come.
+
+    Attributes:
+        seconds (float): The sum.
+    """
+
+    seconds: float = 0.0
+
+    def timed(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items; only the time until each one comes counts."""
+        iterator = iter(items)
+        while True:
+            begin = perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += perf_counter() - begin
+            yield item

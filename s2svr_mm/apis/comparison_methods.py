@@ -1,0 +1,264 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""What is compared: networks, the floor that they stand on, and the ground truth."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import torch
+from mmagic.datasets.transforms import MATLABLikeResize
+
+from s2svr_mm import __version__
+
+from .benchmark_measuring import count_macs
+from .errors import ConfigError
+from .needs import needs_of, padded
+from .networks import load_network
+from .restorer import VideoRestorer
+from .runner import load_config
+
+GROUND_TRUTH = 'ground truth'
+FLOORS = {1: 'input'}
+_FIRST_FRAMES = 8
+_COUNTED_FRAMES = 10
+
+
+def bicubic(frame: np.ndarray, scale: int) -> np.ndarray:
+    """Enlarge a frame as MATLAB's ``imresize`` does (cubic with a = -1/2), by mmagic.
+
+    Args:
+        frame (np.ndarray): (h, w, 3), [0, 255].
+        scale (int): How many times; 1 leaves it as it is.
+
+    Returns:
+        np.ndarray: (scale * h, scale * w, 3), float32 in [0, 255], not rounded.
+    """
+    if scale == 1:
+        return frame.astype(np.float32)
+    resize = MATLABLikeResize(keys=['frame'], scale=scale)
+    enlarged = resize.transform({'frame': frame.astype(np.float32)})['frame']
+    return enlarged.clip(0, 255).astype(np.float32)
+
+
+class Method(ABC):
+    """One row of the comparison.
+
+    Attributes:
+        name (str): Its name.
+        parameters (int, optional): Number of its parameters; None if it is no network.
+    """
+
+    name: str
+    parameters: int | None = None
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """All that its result depends on beside the clip, as plain data."""
+
+    @abstractmethod
+    def prepare(self, first: Sequence[np.ndarray]) -> str:
+        """Settle how to restore a clip; its time does not count.
+
+        Args:
+            first (Sequence[np.ndarray]): Its first frames.
+
+        Returns:
+            str: How, in a few words.
+        """
+
+    @abstractmethod
+    def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Restore a clip that :meth:`prepare` has seen.
+
+        Args:
+            frames (Iterable[np.ndarray]): (h, w, 3), RGB, float32 in [0, 255].
+
+        Yields:
+            np.ndarray: (s * h, s * w, 3), float32 in [0, 255], for each frame.
+        """
+
+    def macs(self, size: tuple[int, int]) -> int | None:
+        """Multiply-adds a frame of (h, w); None if it is no network."""
+        return None
+
+    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
+        """What its own flow network says of two degraded frames.
+
+        Args:
+            first (np.ndarray): (h, w, 3), RGB, [0, 255].
+            second (np.ndarray): The next frame.
+
+        Returns:
+            np.ndarray | None: (h, w, 2), pixels, x first, from ``first`` to ``second``; None if it
+            has no flow network.
+        """
+        return None
+
+
+class Floor(Method):
+    """The input itself, enlarged by :func:`bicubic` where the networks enlarge.
+
+    Args:
+        scale (int): Size of restored frames over that of the input.
+    """
+
+    def __init__(self, scale: int) -> None:
+        self.scale = scale
+        self.name = floor_name(scale)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See :class:`Method`."""
+        return {'version': __version__, 'scale': self.scale}
+
+    def prepare(self, first: Sequence[np.ndarray]) -> str:
+        """See :class:`Method`."""
+        return 'as it is' if self.scale == 1 else "MATLAB's bicubic"
+
+    def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """See :class:`Method`."""
+        for frame in frames:
+            yield bicubic(frame, self.scale)
+
+
+class NetworkMethod(Method):
+    """A network with its weights.
+
+    Args:
+        name (str): What the tables call it.
+        config (str): A config of this project or of mmagic.
+        checkpoint (str): Its weights.
+        **settings: Arguments of :class:`VideoRestorer`.
+
+    Raises:
+        ConfigError: The config has no generator.
+        CheckpointError: The checkpoint is broken or belongs to another network.
+    """
+
+    def __init__(self, name: str, config: str, checkpoint: str, **settings: Any) -> None:
+        self.name = name
+        self._generator = str(load_config(config).get('model', {}).get('generator'))
+        self.restorer = VideoRestorer(load_network(config, checkpoint), **settings)
+        self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
+        self._macs: dict[tuple[int, int], int] = {}
+
+    @property
+    def scale(self) -> int:
+        """Size of restored frames over that of the input."""
+        return self.restorer.scale
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See :class:`Method`."""
+        return {
+            'version': __version__,
+            'weights': self.restorer.fingerprint(),
+            'config': hashlib.sha256(self._generator.encode()).hexdigest(),
+            **self.restorer.settings(),
+        }
+
+    def prepare(self, first: Sequence[np.ndarray]) -> str:
+        """See :class:`Method`."""
+        frame = first[0]
+        self._plan = self.restorer.plan(*frame.shape[:2], frame.itemsize)
+        self._dtype = self.restorer.choose_dtype(first[:_FIRST_FRAMES])
+        tile = f'tiles of {self._plan.tile}' if self._plan.tile else 'whole frames'
+        return (
+            f'windows of {self._plan.window} frames, overlap {self._plan.overlap}; {tile}; '
+            f'{self._dtype} on {self.restorer.device}'
+        )
+
+    def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """See :class:`Method`."""
+        frames = iter(frames)
+        first = list(islice(frames, 1))
+        for window in self.restorer.restore_windows(chain(first, frames), self._plan, self._dtype):
+            yield from window
+
+    @torch.inference_mode()
+    def macs(self, size: tuple[int, int]) -> int:
+        """See :class:`Method`; counted on ten frames."""
+        if size not in self._macs:
+            network, device = self.restorer.network, self.restorer.device
+            clip = padded(torch.zeros(1, _COUNTED_FRAMES, 3, *size), needs_of(network)).to(device)
+            self._macs[size] = round(count_macs(lambda: network(clip)) / clip.shape[1])
+        return self._macs[size]
+
+    @torch.inference_mode()
+    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
+        """See :class:`Method`."""
+        network, (height, width) = self.restorer.network, first.shape[:2]
+        if not hasattr(network, 'compute_flow'):
+            return None
+        clip = torch.from_numpy(np.stack((first, second)).astype(np.float32) / 255)
+        clip = padded(clip.permute(0, 3, 1, 2)[None], needs_of(network))
+        backward = network.compute_flow(clip.to(self.restorer.device))[1]
+        flow = backward[0, 0].float().permute(1, 2, 0).cpu().numpy()
+        return flow[:height, :width]
+
+
+class GroundTruth(Method):
+    """The ground truth, which has a warping error of its own."""
+
+    name = GROUND_TRUTH
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See :class:`Method`."""
+        return {'version': __version__}
+
+    def prepare(self, first: Sequence[np.ndarray]) -> str:
+        """See :class:`Method`."""
+        return 'as it is'
+
+    def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the frames, which are those of the ground truth."""
+        yield from frames
+
+
+def floor_name(scale: int) -> str:
+    """What the floor is called: 'input' at scale 1, else 'bicubic'."""
+    return FLOORS.get(scale, 'bicubic')
+
+
+def load_methods(models: Sequence[tuple[str, str, str]], **settings: Any) -> list[NetworkMethod]:
+    """Load the networks of a command line.
+
+    Args:
+        models (Sequence[tuple[str, str, str]]): Name, config and checkpoint of each.
+        **settings: Arguments of :class:`VideoRestorer` for all of them.
+
+    Returns:
+        list[NetworkMethod]: The networks, all of one scale.
+
+    Raises:
+        ConfigError: There are none, a name is not possible, or they differ in scale.
+    """
+    if not models:
+        raise ConfigError('there is nothing to compare: give --model NAME CONFIG CHECKPOINT')
+    names = [name for name, _, _ in models]
+    check_names('--model', names, reserved=(GROUND_TRUTH, *map(floor_name, (1, 4))))
+    methods = [NetworkMethod(*model, **settings) for model in models]
+    scales = {method.name: method.scale for method in methods}
+    if len(set(scales.values())) > 1:
+        listed = ', '.join(f'{name} at {scale}' for name, scale in scales.items())
+        raise ConfigError(
+            f'the networks restore at different scales ({listed}), so their frames can not be '
+            'compared: give those of one scale, and the others in a call of their own'
+        )
+    return methods
+
+
+def check_names(option: str, names: Sequence[str], reserved: Sequence[str] = ()) -> None:
+    """Refuse names that can't be told apart, or be no name of a folder.
+
+    Raises:
+        ConfigError: With the name.
+    """
+    for name in names:
+        if not name.strip() or name.startswith('.'):
+            raise ConfigError(f'{option}: a name must not be empty or start with a dot: {name!r}')
+        if name in reserved:
+            raise ConfigError(f'{option}: the name {name!r} is taken by what all are compared with')
+        if names.count(name) > 1:
+            raise ConfigError(f'{option}: the name {name!r} is given twice')
