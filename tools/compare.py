@@ -136,13 +136,16 @@ def compare(args: argparse.Namespace) -> None:
             for name, lq, gt in args.pairs
             for clip in data.paired_clips(name, lq, gt, scale, args.frames)
         ]
-        for name, src in args.video:
-            clips += data.clips_without_truth(name, src, args.frames)
+        videos = [
+            clip
+            for name, src in args.video
+            for clip in data.clips_without_truth(name, src, args.frames)
+        ]
         for name, gt in args.clips:
             clips += data.degraded_clips(
                 name, gt, args.degrade, scale, root / 'degraded', args.frames
             )
-        comparison = Comparison(root, networks, clips, progress=not args.quiet)
+        comparison = Comparison(root, networks, [*clips, *videos], progress=not args.quiet)
         files = write_comparison(comparison, comparison.run(), args.title)
     print(files[1].read_text(encoding='utf-8'))
     print('written: ' + ', '.join(map(str, files)))

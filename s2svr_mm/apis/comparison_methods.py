@@ -19,6 +19,7 @@ from .needs import needs_of, padded
 from .networks import load_network
 from .restorer import VideoRestorer
 from .runner import load_config
+from .windows import Plan
 
 GROUND_TRUTH = 'ground truth'
 FLOORS = {1: 'input'}
@@ -142,6 +143,7 @@ class NetworkMethod(Method):
         self._generator = str(load_config(config).get('model', {}).get('generator'))
         self.restorer = VideoRestorer(load_network(config, checkpoint), **settings)
         self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
+        self._plans: dict[tuple[int, int], Plan] = {}
         self._macs: dict[tuple[int, int], int] = {}
 
     @property
@@ -160,8 +162,11 @@ class NetworkMethod(Method):
 
     def prepare(self, first: Sequence[np.ndarray]) -> str:
         """See :class:`Method`."""
-        frame = first[0]
-        self._plan = self.restorer.plan(*frame.shape[:2], frame.itemsize)
+        frame, size = first[0], first[0].shape[:2]
+        # To measure what memory a network takes needs seconds: too long for each of many clips.
+        if size not in self._plans:
+            self._plans[size] = self.restorer.plan(*size, frame.itemsize)
+        self._plan = self._plans[size]
         self._dtype = self.restorer.choose_dtype(first[:_FIRST_FRAMES])
         tile = f'tiles of {self._plan.tile}' if self._plan.tile else 'whole frames'
         return (
