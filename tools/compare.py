@@ -143,7 +143,13 @@ def compare(args: argparse.Namespace) -> None:
         ]
         for name, gt in args.clips:
             clips += data.degraded_clips(
-                name, gt, args.degrade, scale, root / 'degraded', args.frames
+                name,
+                gt,
+                args.degrade,
+                scale,
+                root / 'degraded',
+                args.frames,
+                progress=not args.quiet,
             )
         comparison = Comparison(root, networks, [*clips, *videos], progress=not args.quiet)
         files = write_comparison(comparison, comparison.run(), args.title)

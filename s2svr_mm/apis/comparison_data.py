@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from s2svr_mm.datasets import VideoClipDataset
 from s2svr_mm.datasets.clips import find_clips, open_clip
@@ -104,7 +105,13 @@ def paired_clips(
 
 
 def degraded_clips(
-    group: str, gt: str, degradation: str, scale: int, folder: Path, frames: int | None = None
+    group: str,
+    gt: str,
+    degradation: str,
+    scale: int,
+    folder: Path,
+    frames: int | None = None,
+    progress: bool = False,
 ) -> list[ComparedClip]:
     """Clips of ground truth alone, degraded here.
 
@@ -119,6 +126,7 @@ def degraded_clips(
         scale (int): Size of the ground truth over that of the input.
         folder (Path): Where degraded clips go.
         frames (int, optional): Take the first so many of each clip. Default: None, all.
+        progress (bool): Whether to show a progress bar. Default: False.
 
     Returns:
         list[ComparedClip]: The clips in natural order.
@@ -139,7 +147,10 @@ def degraded_clips(
         )
     _check_exists(group, gt)
     clips = []
-    for key, path in find_clips(gt).items():
+    found = tqdm(
+        find_clips(gt).items(), desc=f'{group}: {degradation}', unit='clips', disable=not progress
+    )
+    for key, path in found:
         made_of = f'{open_source(path).fingerprint()} {degradation} {scale} {frames}'
         name = hashlib.sha256(made_of.encode()).hexdigest()[:16]
         lq_folder, gt_folder = (folder / name / kind for kind in ('lq', 'gt'))

@@ -4,7 +4,6 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,6 @@ from .runner import load_config
 from .windows import Plan
 
 GROUND_TRUTH = 'ground truth'
-FLOORS = {1: 'input'}
-_FIRST_FRAMES = 8
 _COUNTED_FRAMES = 10
 
 
@@ -167,7 +164,7 @@ class NetworkMethod(Method):
         if size not in self._plans:
             self._plans[size] = self.restorer.plan(*size, frame.itemsize)
         self._plan = self._plans[size]
-        self._dtype = self.restorer.choose_dtype(first[:_FIRST_FRAMES])
+        self._dtype = self.restorer.choose_dtype(first)
         tile = f'tiles of {self._plan.tile}' if self._plan.tile else 'whole frames'
         return (
             f'windows of {self._plan.window} frames, overlap {self._plan.overlap}; {tile}; '
@@ -176,9 +173,7 @@ class NetworkMethod(Method):
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """See :class:`Method`."""
-        frames = iter(frames)
-        first = list(islice(frames, 1))
-        for window in self.restorer.restore_windows(chain(first, frames), self._plan, self._dtype):
+        for window in self.restorer.restore_windows(frames, self._plan, self._dtype):
             yield from window
 
     @torch.inference_mode()
@@ -223,7 +218,7 @@ class GroundTruth(Method):
 
 def floor_name(scale: int) -> str:
     """What the floor is called: 'input' at scale 1, else 'bicubic'."""
-    return FLOORS.get(scale, 'bicubic')
+    return 'input' if scale == 1 else 'bicubic'
 
 
 def load_methods(models: Sequence[tuple[str, str, str]], **settings: Any) -> list[NetworkMethod]:
