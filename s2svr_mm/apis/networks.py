@@ -17,6 +17,8 @@ from .errors import ConfigError, close_to
 from .runner import load_config, without_pretrained
 
 SHIPPED = files('s2svr_mm') / 'weights'
+# Of the shipped weights, those of networks that restore, with their configs.
+MODEL_LIST = 'models.json'
 
 
 def load_network(config: str, checkpoint: str) -> nn.Module:
@@ -49,7 +51,7 @@ def shipped_models() -> dict[str, dict[str, Any]]:
         dict: By name, from ``weights/models.json``: ``generator`` (its config), ``weights`` (a file
         beside it) and ``about`` (a line on what it is for).
     """
-    return json.loads((SHIPPED / 'models.json').read_text())
+    return json.loads((SHIPPED / MODEL_LIST).read_text())
 
 
 def load_shipped_network(name: str) -> nn.Module:

@@ -1,0 +1,96 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import hashlib
+import json
+
+import pytest
+import torch
+
+from s2svr_mm.apis import networks
+from s2svr_mm.apis.networks import load_shipped_network
+from s2svr_mm.models import PWCLite, S2SVRNet
+from s2svr_mm.models.flow import weights
+
+GENERATOR = dict(
+    type='S2SVRNet',
+    mid_channels=4,
+    num_blocks=1,
+    num_layers=2,
+    scale=2,
+    flow_estimator=dict(type='PWCLite', init_cfg=dict(type='Pretrained', checkpoint='nowhere.pth')),
+)
+
+
+@pytest.fixture
+def networks_to_publish(tmp_path):
+    """A flow network and a restorer, whose configs and checkpoints are written."""
+    torch.manual_seed(0)
+    estimator, network = PWCLite(), S2SVRNet(4, 1, 2, scale=2)
+    for name, module, prefix in (('flow', estimator, 'estimator'), ('net', network, 'generator')):
+        state = {f'{prefix}.{key}': value for key, value in module.state_dict().items()}
+        torch.save(dict(state_dict=state), tmp_path / f'{name}.pth')
+    (tmp_path / 'flow.py').write_text(
+        "model = dict(type='UnsupervisedFlow', estimator=dict(type='PWCLite'))\n"
+    )
+    (tmp_path / 'net.py').write_text(f"model = dict(type='S2SVR', generator={GENERATOR!r})\n")
+    return estimator, network
+
+
+@pytest.fixture
+def publish(run_tool, tmp_path):
+    def run(kind, *options):
+        (tmp_path / 'weights').mkdir(exist_ok=True)
+        arguments = (f'{kind}.py', f'{kind}.pth', f'small-{kind}', '--folder', 'weights')
+        return run_tool('publish_weights', *arguments, *options)
+
+    return run
+
+
+def test_flow_estimator_loads_by_its_name(networks_to_publish, publish, tmp_path, monkeypatch):
+    result = publish('flow')
+    assert result.status == 0, result.output
+    file = tmp_path / 'weights' / 'small-flow.pth'
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in result.output
+    assert file.stat().st_size < 4.6e6
+    monkeypatch.setattr(weights, 'FOLDER', tmp_path / 'weights')
+    loaded = PWCLite(init_cfg=dict(type='Pretrained', checkpoint='s2svr://small-flow'))
+    loaded.init_weights()
+    expected = networks_to_publish[0].state_dict()
+    torch.testing.assert_close(loaded.state_dict(), expected, rtol=1e-3, atol=1e-6)
+    assert not (tmp_path / 'weights' / 'models.json').exists()
+
+
+def test_network_is_listed_and_loads(networks_to_publish, publish, tmp_path, monkeypatch):
+    result = publish('net')
+    assert result.status == 1
+    assert '--about' in result.output
+    assert not list((tmp_path / 'weights').iterdir())
+    result = publish('net', '--about', 'x2, to try it')
+    assert result.status == 0, result.output
+    monkeypatch.setattr(networks, 'SHIPPED', tmp_path / 'weights')
+    loaded = load_shipped_network('small-net').state_dict()
+    expected = networks_to_publish[1].state_dict()
+    torch.testing.assert_close(loaded, expected, rtol=1e-3, atol=1e-6)
+    listed = json.loads((tmp_path / 'weights' / 'models.json').read_text())['small-net']
+    assert listed['about'] == 'x2, to try it'
+    assert 'nowhere' not in json.dumps(listed)
+
+
+def test_weights_of_the_name_stay(networks_to_publish, publish, tmp_path):
+    older = tmp_path / 'weights' / 'small-flow.pth'
+    older.parent.mkdir()
+    older.write_bytes(b'older')
+    result = publish('flow')
+    assert result.status == 1
+    assert 'exists already' in result.output
+    assert older.read_bytes() == b'older'
+    assert publish('flow', '--overwrite').status == 0
+
+
+def test_what_half_precision_can_not_hold_is_refused(networks_to_publish, publish, tmp_path):
+    state = networks_to_publish[0].state_dict()
+    state['decoder.predict.bias'] += 1e6
+    torch.save(dict(state_dict=state), tmp_path / 'flow.pth')
+    result = publish('flow')
+    assert result.status == 1
+    assert 'decoder.predict.bias' in result.output
+    assert not list((tmp_path / 'weights').iterdir())

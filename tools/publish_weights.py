@@ -1,0 +1,114 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Put trained weights into the package: python tools/publish_weights.py CONFIG CHECKPOINT NAME."""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+from pathlib import Path
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Write the weights of a checkpoint in half precision to '
+        's2svr_mm/weights/NAME.pth, from where s2svr://NAME loads them. A network that restores is '
+        'listed in models.json too, so that tools/restore.py finds it by name. Prints what the '
+        'card in s2svr_mm/weights/README.md needs.'
+    )
+    parser.add_argument('config', metavar='CONFIG', help='config that the checkpoint came from')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='file to take the weights from')
+    parser.add_argument('name', metavar='NAME', help='letters, digits, _ and -')
+    parser.add_argument('--about', metavar='TEXT', help='a line on what a network is for')
+    parser.add_argument('--folder', metavar='DIR', help="default: the package's weights")
+    parser.add_argument('--overwrite', action='store_true', help='replace NAME if it exists')
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Publish."""
+    args = parse_args()
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / 's2svr_mm').is_dir():
+        sys.path.insert(0, str(checkout))
+
+    from s2svr_mm.apis.errors import one_clear_message
+
+    with one_clear_message(args.debug):
+        publish(args.config, args.checkpoint, args.name, args.about, args.folder, args.overwrite)
+
+
+def publish(
+    config: str,
+    checkpoint: str,
+    name: str,
+    about: str | None = None,
+    folder: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the weights of a network, or of a flow estimator alone.
+
+    Args:
+        config (str): Its ``model`` has a ``generator``, or is :class:`UnsupervisedFlow`.
+        checkpoint (str): A checkpoint of that model.
+        name (str): The weights' name.
+        about (str, optional): A line on what a network is for; it needs one.
+        folder (str, optional): Where to. Defaults to the package's ``weights``.
+        overwrite (bool): Whether to replace weights of that name.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ConfigError: The config has neither, the name will not do, or ``about`` is missing.
+        CheckpointError: The checkpoint does not fit, or holds what half precision can not.
+    """
+    import torch
+    from mmagic.utils import register_all_modules
+
+    from s2svr_mm.apis.errors import ConfigError
+    from s2svr_mm.apis.flow_evaluation import build_estimator
+    from s2svr_mm.apis.networks import MODEL_LIST, load_network
+    from s2svr_mm.apis.runner import load_config, without_pretrained
+    from s2svr_mm.compat import CheckpointError
+    from s2svr_mm.engine.checkpoint import AtomicBackend
+    from s2svr_mm.models.flow.weights import FOLDER
+
+    target = Path(folder or FOLDER)
+    file = target / f'{name}.pth'
+    if not name.replace('_', '').replace('-', '').isalnum():
+        raise ConfigError(f'{name!r} is no name for weights: take letters, digits, _ and -')
+    if file.exists() and not overwrite:
+        raise ConfigError(f'{file} exists already: choose another name, or --overwrite it')
+    register_all_modules()
+    model = load_config(config).get('model') or {}
+    listed = 'generator' in model
+    if listed:
+        if not about:
+            raise ConfigError(f'{config} is of a network that restores: say --about what it is for')
+        module = load_network(config, checkpoint)
+    else:
+        module = build_estimator(name, config, checkpoint, 'cpu').module
+    half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+    if beyond := [key for key, value in half.items() if not value.isfinite().all()]:
+        raise CheckpointError(f'{checkpoint}: half precision can not hold {beyond[0]}')
+    buffer = io.BytesIO()
+    torch.save({'state_dict': half}, buffer)
+    backend = AtomicBackend()
+    backend.put(buffer.getvalue(), str(file))
+    if listed:
+        models = target / MODEL_LIST
+        entries = json.loads(models.read_text()) if models.exists() else {}
+        generator = without_pretrained(model['generator'])
+        generator.get('flow_estimator', {}).pop('init_cfg', None)
+        entries[name] = dict(generator=generator, weights=file.name, about=about)
+        backend.put_text(json.dumps(entries, indent=2, sort_keys=True) + '\n', str(models))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    print(f's2svr://{name}: {file.stat().st_size / 1e6:.2f} MB, sha256 {digest}')
+    return file
+
+
+if __name__ == '__main__':
+    main()
