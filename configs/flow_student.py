@@ -15,7 +15,7 @@ train_pipeline = [
         type='RandomChoice',
         transforms=[
             [
-                dict(type='FixedCrop', keys=['gt'], crop_size=(384, 384)),
+                dict(type='FixedCrop', keys=['gt'], crop_size=(256, 256)),
                 dict(type='BicubicDownsample', scale=4),
             ],
             [
@@ -23,7 +23,7 @@ train_pipeline = [
                 dict(type='AverageMotionBlur', num_frames=3, stride=2, in_between=7),
             ],
             [
-                dict(type='FixedCrop', keys=['gt'], crop_size=(192, 192)),
+                dict(type='FixedCrop', keys=['gt'], crop_size=(160, 160)),
                 dict(type='CompressVideo', qp=37),
             ],
         ],

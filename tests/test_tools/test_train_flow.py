@@ -69,10 +69,14 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
     teacher.init_weights()
     torch.nn.init.normal_(teacher.decoder.predict.weight, std=1e-3)
     state = {f'estimator.{key}': value for key, value in teacher.state_dict().items()}
-    folder = tmp_path / 'work_dirs' / 'flow_teacher'
-    folder.mkdir(parents=True)
-    torch.save(dict(state_dict=state), folder / 'iter_120000.pth')
-    result = run_tool('train', CHECKOUT / 'configs' / f'{name}.py', *options(tmp_path))
+    torch.save(dict(state_dict=state), tmp_path / 'teacher.pth')
+    changes = {
+        f'model.{place}.init_cfg.{key}': value
+        for place in ('estimator', 'flow_head.teacher')
+        for key, value in dict(checkpoint='teacher.pth', prefix='estimator').items()
+    }
+    config = CHECKOUT / 'configs' / f'{name}.py'
+    result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output
     for text in ('loss_flow_distill', 'loss_flow_photometric', 'loss_flow_smooth', 'EPE:'):
         assert text in result.output
@@ -84,9 +88,10 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
 
 def test_photometric_student_and_missing_teacher(run_tool, data, tmp_path):
     config = CHECKOUT / 'configs' / 'flow_student_compress_photometric.py'
-    result = run_tool('train', config, *options(tmp_path))
+    changes = {'model.estimator.init_cfg.checkpoint': 's2svr://nobody'}
+    result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 1
-    assert 'no checkpoint at work_dirs/flow_teacher/iter_120000.pth' in result.output
+    assert 'no weights s2svr://nobody come with' in result.output
     changes = {'model.estimator.init_cfg': None}
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output

@@ -1,14 +1,11 @@
-# A student that starts as a copy of its teacher. Both are the weights that configs/flow_teacher.py
-# trains; others, by --cfg-options model.estimator.init_cfg.checkpoint=FILE and
-# model.flow_head.teacher.init_cfg.checkpoint=FILE.
+# A student that starts as a copy of its teacher, by default the one that comes with the package.
+# Others, as a checkpoint of configs/flow_teacher.py, by --cfg-options
+# model.estimator.init_cfg.checkpoint=FILE model.estimator.init_cfg.prefix=estimator and the same
+# for model.flow_head.teacher.
 trained = dict(
     type='PWCLite',
     normalize_features=True,
-    init_cfg=dict(
-        type='Pretrained',
-        checkpoint='work_dirs/flow_teacher/iter_120000.pth',
-        prefix='estimator',
-    ),
+    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
 )
 model = dict(
     type='UnsupervisedFlow',

@@ -1,0 +1,15 @@
+# Hours on a CPU: few iterations at a high rate, reached slowly, with gradients kept short.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)),
+    clip_grad=dict(max_norm=0.1),
+)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.01, end=200),
+    dict(type='CosineAnnealingLR', by_epoch=False, eta_min=1e-7),
+]
+auto_scale_lr = dict(base_batch_size=2)
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=2500, val_interval=2500)
+val_cfg = dict(type='MultiValLoop')
+test_cfg = dict(type='MultiTestLoop')

@@ -1,0 +1,10 @@
+# To compare with: the same start, data and budget, but photometry on the degraded frames alone.
+_base_ = ['flow_student.py']
+
+model = dict(
+    flow_head=None,
+    photometric_loss=dict(
+        type='PhotometricLoss', l1_weight=0.0, ssim_weight=0.0, census_weight=1.0
+    ),
+    smoothness_loss=dict(type='EdgeAwareSmoothnessLoss'),
+)

@@ -1,0 +1,28 @@
+# A small S2SVR for compressed video, x265 at QP 27 to 42, made for hours on a CPU. It learns from
+# good clips alone, data/clips/train/gt (README, "Your own clips").
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/s2svr_s.py',
+    '_base_/datasets/clips_compressed.py',
+    '_base_/schedules/hours.py',
+]
+
+model = dict(generator=dict(num_blocks=3, scale=1))
+
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='FixedCrop', keys=['gt'], crop_size=(72, 72)),
+    dict(type='CompressVideo', qp=[27, 32, 37, 42]),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
+    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=1,
+    persistent_workers=True,
+    dataset=dict(num_input_frames=5, pipeline=train_pipeline),
+)
+
+default_hooks = dict(checkpoint=dict(interval=250))

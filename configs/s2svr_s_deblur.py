@@ -1,0 +1,28 @@
+# A small S2SVR for deblurring, made for hours on a CPU. It learns from sharp clips alone,
+# data/clips/train/gt (README, "Your own clips").
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/s2svr_s.py',
+    '_base_/datasets/clips_blurred.py',
+    '_base_/schedules/hours.py',
+]
+
+model = dict(generator=dict(num_blocks=3, scale=1))
+
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='FixedCrop', keys=['gt'], crop_size=(80, 80)),
+    dict(type='AverageMotionBlur', num_frames=3, in_between=7),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
+    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=1,
+    persistent_workers=True,
+    dataset=dict(num_input_frames=7, pipeline=train_pipeline),
+)
+
+default_hooks = dict(checkpoint=dict(interval=250))
