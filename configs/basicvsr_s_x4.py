@@ -1,0 +1,16 @@
+# A BasicVSR of like size, on the same data and by the same rules as s2svr_s_x4. SPyNet's weights as
+# in _base_/models/basicvsr.py.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/basicvsr.py',
+    '_base_/datasets/clips_small.py',
+    '_base_/schedules/hours.py',
+]
+
+model = dict(
+    generator=dict(mid_channels=40, num_blocks=16),
+    train_cfg=dict(fix_iter=10_000_000),
+)
+train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)
+
+default_hooks = dict(checkpoint=dict(interval=250))

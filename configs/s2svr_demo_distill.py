@@ -1,0 +1,31 @@
+# The demo's network with an optical flow, which the head trains beside the restoration: the teacher
+# sees the good frames, the student the small ones. To see what each part does (README, "Optical
+# flow"): --cfg-options model.flow_head.distill_loss=None leaves photometry on the good frames,
+# model.flow_head=None model.train_cfg.fix_iter=1000000 no training of the flow at all.
+_base_ = ['s2svr_demo.py']
+
+trained = dict(
+    _delete_=True,
+    type='PWCLite',
+    normalize_features=True,
+    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
+)
+model = dict(
+    generator=dict(flow_estimator=trained),
+    flow_head=dict(
+        type='FlowDistillHead',
+        teacher={key: value for key, value in trained.items() if key != '_delete_'},
+        distill_loss=dict(type='FlowDistillLoss', loss_weight=0.1),
+        photometric_loss=dict(
+            type='PhotometricLoss',
+            l1_weight=0.0,
+            ssim_weight=0.0,
+            census_weight=1.0,
+            loss_weight=0.02,
+        ),
+        smoothness_loss=dict(type='EdgeAwareSmoothnessLoss', loss_weight=0.01),
+    ),
+)
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'flow_estimator': dict(lr_mult=0.05)}),
+)

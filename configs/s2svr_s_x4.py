@@ -1,0 +1,12 @@
+# A small S2SVR for x4 super-resolution, made for hours on a CPU. It learns from good clips alone,
+# data/clips/train/gt (README, "Your own clips").
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/models/s2svr_s.py',
+    '_base_/datasets/clips_small.py',
+    '_base_/schedules/hours.py',
+]
+
+train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)
+
+default_hooks = dict(checkpoint=dict(interval=250))
