@@ -24,6 +24,7 @@ TRAINED = [
     's2svr_clips_compress',
     's2svr_clips_deblur',
     's2svr_demo',
+    's2svr_s_x4',
     'basicvsr_reds',
     'basicvsr_demo',
 ]
@@ -32,6 +33,10 @@ OTHERS = [
     'basicvsr_pp_reds',
     's2svr_vimeo90k_bd',
     's2svr_dvd',
+    's2svr_s_compress',
+    's2svr_s_deblur',
+    's2svr_demo_distill',
+    'basicvsr_s_x4',
     *(f's2svr_mfqev2_qp{qp}' for qp in (22, 27, 32, 37, 42)),
     *(
         f'{n}_vimeo90k_{kind}'
@@ -113,7 +118,7 @@ def test_builds_model_optimizer_and_schedule(name):
         rates = {g['lr'] for g in groups for p in g['params'] if key in names[id(p)]}
         # A key that names no module would silently do nothing.
         assert rates == {base * options.lr_mult}, key
-    schedule = dict(cfg.param_scheduler, end=cfg.train_cfg.max_iters)
+    schedule = dict(as_list(cfg.param_scheduler)[-1], end=cfg.train_cfg.max_iters)
     scheduler = PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=wrapper))
     assert scheduler.T_max == cfg.train_cfg.max_iters
 
@@ -149,6 +154,7 @@ def test_settings_of_the_paper(name, expected):
     'pair',
     [
         ('s2svr_demo', 'basicvsr_demo'),
+        ('s2svr_s_x4', 'basicvsr_s_x4'),
         *(('s2svr_reds', f'{name}_reds') for name in ('basicvsr', 'iconvsr')),
         *(
             (f's2svr_vimeo90k_{kind}', f'{name}_vimeo90k_{kind}')
@@ -231,7 +237,7 @@ def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
     write_stand_ins(cfg, stand_in, 'train', 'test')
     shrink(cfg)
     monkeypatch.chdir(tmp_path)
-    lost = 2 if name == 's2svr_clips_deblur' else 0  # frames that are blurred into others
+    lost = 2 if name in ('s2svr_clips_deblur', 's2svr_s_deblur') else 0  # frames that are blurred into others
     training = DATASETS.build(cfg.train_dataloader.dataset)
     for i in range(len(training)):
         sample = training[i]

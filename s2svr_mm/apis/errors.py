@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.error import URLError
 
-from s2svr_mm.compat import CheckpointError
+from s2svr_mm.compat import CheckpointError, MissingPackageError
 from s2svr_mm.engine.non_finite import NonFiniteError
 
 _UNKNOWN_TYPE = re.compile(r'([\w.]+) is not in the (?:\w+::)?([\w ]+?) registry')
@@ -79,7 +79,8 @@ def explain(error: BaseException) -> str | None:
             'elsewhere and point the config to it, such as --cfg-options '
             'model.generator.spynet_pretrained=FILE'
         )
-    if isinstance(error, (OSError, ValueError, CheckpointError, NonFiniteError)):
+    told = (OSError, ValueError, CheckpointError, NonFiniteError, MissingPackageError)
+    if isinstance(error, told):
         return text
     return None
 

@@ -11,11 +11,12 @@ from .checkpoint import (
     register_checkpoint_loader,
     register_safe_globals,
 )
-from .mmflow import import_mmflow
+from .mmflow import MissingPackageError, import_mmflow
 from .stack import StackError, check_stack
 
 __all__ = [
     'CheckpointError',
+    'MissingPackageError',
     'StackError',
     'check_stack',
     'import_mmflow',

@@ -5,6 +5,10 @@ import importlib
 from types import ModuleType
 
 
+class MissingPackageError(ImportError):
+    """A package that only some uses need, and that is not installed."""
+
+
 def import_mmflow() -> ModuleType:
     """Import mmflow beside an mmcv newer than it was released for.
 
@@ -15,7 +19,7 @@ def import_mmflow() -> ModuleType:
         The ``mmflow`` package.
 
     Raises:
-        ImportError: If mmflow is not installed.
+        MissingPackageError: If mmflow is not installed.
     """
     import mmcv
 
@@ -26,8 +30,9 @@ def import_mmflow() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != 'mmflow':
             raise
-        raise ImportError(
-            'mmflow is not installed; its flow networks need it: pip install mmflow==1.0.0rc0'
+        raise MissingPackageError(
+            "mmflow is not installed; its flow networks, and the losses on flow that are mmflow's, "
+            'need it: pip install mmflow==1.0.0rc0'
         ) from None
     finally:
         mmcv.__version__ = version

@@ -1,8 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import socket
+import sys
 from urllib.error import URLError
 
 import pytest
+import torch
 from mmagic.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
@@ -83,3 +85,23 @@ def test_close_to():
 def test_failed_download(error):
     assert 'a download failed' in explain(error)
     assert 'spynet_pretrained=FILE' in explain(error)
+
+
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        dict(type='MMFlowEstimator', flow_cfg=dict(type='PWCNet')),
+        dict(type='PhotometricLoss'),
+        dict(type='EdgeAwareSmoothnessLoss'),
+    ],
+    ids=lambda cfg: cfg['type'],
+)
+def test_without_mmflow(cfg, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'mmflow', None)
+    frames = torch.rand(2, 1, 3, 8, 8)
+    with pytest.raises(SystemExit), one_clear_message():
+        loss = MODELS.build(cfg)
+        loss(frames[0, :, :2] if 'Smooth' in cfg['type'] else frames[0], frames[1])
+    printed = capsys.readouterr().err
+    assert 'pip install mmflow==1.0.0rc0' in printed
+    assert 'Traceback' not in printed

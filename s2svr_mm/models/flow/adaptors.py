@@ -57,7 +57,7 @@ class MMFlowEstimator(StrictInit):
         checkpoint (str, optional): Weights of the whole network. Defaults to None (untrained).
 
     Raises:
-        ImportError: If mmflow is not installed.
+        MissingPackageError: If mmflow is not installed.
         FileNotFoundError: If there is no such config; lists those of the same folder.
         CheckpointError: If the weights do not fit the network.
     """
