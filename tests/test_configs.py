@@ -237,7 +237,8 @@ def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
     write_stand_ins(cfg, stand_in, 'train', 'test')
     shrink(cfg)
     monkeypatch.chdir(tmp_path)
-    lost = 2 if name in ('s2svr_clips_deblur', 's2svr_s_deblur') else 0  # frames that are blurred into others
+    # Frames that are blurred into others.
+    lost = 2 if name in ('s2svr_clips_deblur', 's2svr_s_deblur') else 0
     training = DATASETS.build(cfg.train_dataloader.dataset)
     for i in range(len(training)):
         sample = training[i]
