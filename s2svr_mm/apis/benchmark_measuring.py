@@ -56,7 +56,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 def measure(function: Callable[[], object], device: torch.device) -> Measurement:
     """Run something once; see :class:`Measurement`.
 
-    Time on a GPU is that between two CUDA events. Memory is what torch has allocated there; on a
+    Time is that of :func:`seconds_of`. Memory is what torch has allocated there; on a
     CPU it is the resident set of the process, so that the scratch memory of libraries counts too.
 
     Args:
@@ -67,21 +67,37 @@ def measure(function: Callable[[], object], device: torch.device) -> Measurement
         Measurement: Seconds and bytes.
     """
     if device.type == 'cuda':
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        start.record()
-        function()
-        end.record()
-        torch.cuda.synchronize(device)
-        memory = torch.cuda.max_memory_allocated(device) - before
-        return Measurement(start.elapsed_time(end) / 1e3, memory)
+        seconds = seconds_of(function, device)
+        return Measurement(seconds, torch.cuda.max_memory_allocated(device) - before)
     before = _restart_resident_peak()
-    begin = time.perf_counter()
-    function()
-    seconds = time.perf_counter() - begin
+    seconds = seconds_of(function, device)
     return Measurement(seconds, None if before is None else _resident('VmHWM') - before)
+
+
+def seconds_of(function: Callable[[], object], device: torch.device) -> float:
+    """Time one run: on a GPU between two CUDA events.
+
+    Args:
+        function (Callable): What to run.
+        device (torch.device): Where it computes.
+
+    Returns:
+        float: Seconds.
+    """
+    if device.type != 'cuda':
+        begin = time.perf_counter()
+        function()
+        return time.perf_counter() - begin
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    start.record()
+    function()
+    end.record()
+    torch.cuda.synchronize(device)
+    return start.elapsed_time(end) / 1e3
 
 
 def measure_memory_alone(function: Callable[[], object], device: torch.device) -> int:
@@ -169,7 +185,7 @@ class ConvolutionPeak:
         """Most operations a second so far; a multiply-add is two."""
 
     def measure(self, runs: int = 5) -> float:
-        """Measure again, after one run to warm up.
+        """Measure again, without handing memory back between the runs.
 
         Args:
             runs (int): How many runs. Default: 5.
@@ -182,8 +198,7 @@ class ConvolutionPeak:
             return F.conv2d(self._maps, self._weight, padding=1)
 
         with torch.inference_mode():
-            convolve()
-            seconds = min(measure(convolve, self._device).seconds for _ in range(runs))
+            seconds = min(seconds_of(convolve, self._device) for _ in range(runs + 1))
         self.best = max(self.best, self._flops / seconds)
         return self._flops / seconds
 
