@@ -22,7 +22,6 @@ from s2svr_mm.apis.benchmark_cases import (
 )
 from s2svr_mm.apis.benchmark_measuring import (
     ConvolutionPeak,
-    Measurement,
     count_macs,
     measure,
     measure_memory_alone,
