@@ -1,4 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import hashlib
+
 import pytest
 import torch
 
@@ -73,3 +75,30 @@ def test_weights_of_the_package(trained, tmp_path, monkeypatch):
     torch.testing.assert_close(estimator.state_dict(), trained.state_dict())
     with pytest.raises(FileNotFoundError, match=r's2svr://flow_b .* there are: flow_a'):
         pretrained('s2svr://flow_b').init_weights()
+
+
+@pytest.mark.parametrize('name', ['flow_teacher', 'flow_student'])
+def test_shipped_flow_sees_how_a_texture_moves(name, make_clip):
+    estimator = PWCLite(
+        normalize_features=True, init_cfg=dict(type='Pretrained', checkpoint=f's2svr://{name}')
+    )
+    estimator.init_weights()
+    clip = (
+        torch.from_numpy(make_clip(2, 128, 128, (3.0, -2.0), 0.0)).permute(0, 3, 1, 2).float() / 255
+    )
+    with torch.no_grad():
+        flow = estimator(clip[:1], clip[1:])[0, :, 16:-16, 16:-16]
+        still = estimator(clip[:1], clip[:1])[0, :, 16:-16, 16:-16]
+    expected = torch.tensor([3.0, -2.0]).view(2, 1, 1)
+    assert (flow - expected).norm(dim=0).mean() < 0.5
+    assert still.norm(dim=0).mean() < 0.25
+
+
+def test_every_weight_that_comes_along_has_its_card():
+    card = (weights.FOLDER / 'README.md').read_text()
+    files = sorted(weights.FOLDER.glob('*.pth'))
+    assert files
+    for file in files:
+        assert f's2svr://{file.stem}' in card
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in card, file
+        assert file.stat().st_size < 6e6
