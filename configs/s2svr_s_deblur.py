@@ -1,6 +1,6 @@
 # A small S2SVR for deblurring, made for hours on a CPU. It learns from sharp clips alone,
-# data/clips/train/gt (README, "Your own clips"), blurred over 7 frames: over 3, clips of 25 frames a
-# second are blurred so little (39 dB) that there is nothing to learn.
+# data/clips/train/gt (README, "Your own clips"), blurred over 7 frames: the mean of 3 blurs clips
+# of 25 frames a second so little (39 dB) that there is nothing to learn.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',

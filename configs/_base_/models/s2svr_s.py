@@ -1,6 +1,6 @@
-# A small S2SVR, 3.0 M parameters at x4, of which PWC-Lite has 2.2 M. Its flow was distilled
-# (configs/flow_student.py) and is kept as it is: after so few iterations the loss of restoration
-# alone makes it worse, not better.
+# A small S2SVR, 2.9 M parameters, of which PWC-Lite has 2.2 M. Its flow was trained without labels
+# (configs/flow_teacher.py) and is kept as it is: restoration alone does not train it in so few
+# iterations.
 _base_ = ['s2svr.py']
 
 model = dict(
@@ -10,7 +10,7 @@ model = dict(
         num_layers=2,
         flow_estimator=dict(
             normalize_features=True,
-            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_student'),
+            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
         ),
     ),
     train_cfg=dict(fix_iter=10_000_000),
