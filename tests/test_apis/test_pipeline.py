@@ -463,7 +463,9 @@ class Stop(nn.Module):
 
 @pytest.mark.parametrize('name', ['out.mkv', 'out'])
 @pytest.mark.parametrize('calls', [2, 4, 6])
-def test_resuming_ends_in_the_same_bytes(movie, tmp_path, name, calls):
+def test_resuming_ends_in_the_same_bytes(make_clip, save_movie, tmp_path, name, calls):
+    # On frames of 32x24 the bytes differed now and then on a processor with AVX-512.
+    movie = save_movie(tmp_path / 'in.mkv', make_clip(18, 96, 128), times=UNEVEN, sound=True)
     run(movie, tmp_path / f'straight_{name}', segment=4)
     with pytest.raises(KeyboardInterrupt):
         run(movie, tmp_path / name, Stop(calls), segment=4)
