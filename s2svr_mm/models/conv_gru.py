@@ -55,6 +55,28 @@ def conv_for_lrelu(
     return conv
 
 
+def see_detail(conv: nn.Conv2d) -> nn.Conv2d:
+    """Makes a convolution that reads frames blind to brightness, and keen on what differs from it.
+
+    What a pixel adds to the brightness around it is a few hundredths. Beside the brightness it
+    would be lost in the hidden states: for hundreds of steps, a network that restores at the size
+    of its input learns nothing at all. With kernels that sum to zero and answer detail with about
+    unit variance, the first steps already sharpen. Only initial values: training is free to read
+    brightness later.
+
+    Args:
+        conv (nn.Conv2d): A convolution of frames in [0, 1]; changed in place.
+
+    Returns:
+        nn.Conv2d: ``conv``.
+    """
+    with torch.no_grad():
+        nn.init.normal_(conv.weight, std=1.5)
+        conv.weight -= conv.weight.mean((2, 3), keepdim=True)
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
 def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:
     """Stacks residual blocks.
 

@@ -10,7 +10,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run
+from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run, see_detail
 from .flow.estimators import neighbour_flows
 from .local_attention import LocalAttention
 from .warping import FlowSampler
@@ -33,6 +33,8 @@ class Encoder(BaseModule):
         super().__init__()
         self.forward_layer = ResConvGRU(3, mid_channels, num_blocks)
         self.backward_layer = ResConvGRU(3, mid_channels, num_blocks, fuse=True)
+        for layer in (self.forward_layer, self.backward_layer):
+            see_detail(layer.gru.input_gates)
         self.layers = nn.ModuleList(
             ResConvGRU(mid_channels, mid_channels, num_blocks, skip=True)
             for _ in range(num_layers - 1)
@@ -116,7 +118,7 @@ class FeedbackHead(BaseModule):
         kernels = [5 if stride == 2 else 3 for stride in shrinking]
         self.convs = nn.ModuleList(
             (
-                conv_for_lrelu(3, channels // 2),
+                see_detail(conv_for_lrelu(3, channels // 2)),
                 conv_for_lrelu(channels // 2, channels, kernels[0], shrinking[0]),
                 conv_for_lrelu(channels, channels * 2, kernels[1], shrinking[1]),
                 conv_for_lrelu(channels * 2, channels),

@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from s2svr_mm.models import S2SVRNet, chunking
 from s2svr_mm.models.conversion import from_official
@@ -169,6 +170,28 @@ def test_checkpointing_keeps_less():
             net(lqs, [flow.detach() for flow in flows])
         saved[with_cp] = sum(sizes.values())
     assert saved[True] < saved[False] / 2
+
+
+def test_untrained_states_say_nothing_of_brightness(tiny):
+    frame = torch.tensor([0.2, 0.9, 0.5]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    for layer in (tiny.encoder.forward_layer, tiny.encoder.backward_layer):
+        assert layer.gru.input_gates(frame)[..., 1:-1, 1:-1].abs().max() < 1e-5
+    read = tiny.decoder.feedback.convs[0](frame)
+    assert read[..., 1:-1, 1:-1].abs().max() < 1e-5
+
+
+def test_sharpening_is_learnt_within_a_few_steps(make_clip):
+    gt = torch.from_numpy(make_clip(3, 48, 64)).permute(0, 3, 1, 2)[None] / 255
+    blurred = functional.avg_pool2d(gt[0], 5, stride=1, padding=2, count_include_pad=False)[None]
+    torch.manual_seed(0)
+    net = S2SVRNet(16, 1, 2, scale=1, flow_estimator=dict(type='ZeroFlow'))
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    for _ in range(20):
+        loss = (net(blurred) - gt).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (net(blurred) - gt).abs().mean() < 0.75 * (blurred - gt).abs().mean()
 
 
 @pytest.mark.parametrize(
