@@ -119,10 +119,11 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
         or flow.radius != 4
         or flow.normalize_features
         or net.decoder.attention_radius != 1
+        or isinstance(net.flow_input_size, int)
     ):
         raise ValueError(
-            'the plain form needs PWCLite of radius 4 that does not normalize its features, and '
-            'attention_radius=1: leave it out with --models'
+            'the plain form needs PWCLite of radius 4 that does not normalize its features, '
+            'attention_radius=1 and no factor as flow_input_size: leave it out with --models'
         )
     plain = PlainS2SVRNet(
         mid_channels=net.encoder.forward_layer.gru.candidate.out_channels,

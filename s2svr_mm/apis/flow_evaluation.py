@@ -40,12 +40,13 @@ class Estimator:
     Attributes:
         name (str): The name.
         module (nn.Module): ``forward(ref, supp) -> flow``.
-        input_size (tuple[int, int], optional): Size that frames are resized to for it.
+        input_size (tuple[int, int] | int, optional): Size that frames are resized to for it, or how
+            many times larger.
     """
 
     name: str
     module: nn.Module
-    input_size: tuple[int, int] | None = None
+    input_size: tuple[int, int] | int | None = None
 
     @torch.no_grad()
     def __call__(self, ref: Tensor, supp: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
         whole = prefix and any(name.startswith(f'{prefix}.') for name in keys)
         load_weights(module, checkpoint, prefix if whole else '')
     size = around.get('flow_input_size')
-    return Estimator(name, module.eval().to(device), tuple(size) if size else None)
+    return Estimator(name, module.eval().to(device), size)
 
 
 def baselines() -> list[Estimator]:

@@ -290,9 +290,11 @@ class S2SVRNet(BaseModule):
         attention_radius (int): How many frames on each side the attention sees. Defaults to 1.
         flow_estimator (dict | nn.Module): Config of any module with ``forward(ref, supp) ->
             flow``, or the module. Defaults to ``dict(type='PWCLite')``.
-        flow_input_size (tuple[int, int], optional): Size (h, w) to which frames are resized for
-            the flow; (256, 256) is the official way. None for their own size, which the estimator
-            pads as it needs. Defaults to None.
+        flow_input_size (tuple[int, int] | int, optional): Size (h, w) to which frames are resized
+            for the flow; (256, 256) is the official way. Or how many times larger than they are:
+            PWC-Lite finds flow at a quarter of the size it sees, which is coarse for the small
+            frames of super-resolution. None for their own size, which the estimator pads as it
+            needs. Defaults to None.
         with_cp (bool): Whether to save memory in training by computing each step of the
             recurrence again in the backward pass. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
@@ -309,7 +311,7 @@ class S2SVRNet(BaseModule):
         scale: int = 4,
         attention_radius: int = 1,
         flow_estimator: dict | nn.Module | None = None,
-        flow_input_size: tuple[int, int] | None = None,
+        flow_input_size: tuple[int, int] | int | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -321,6 +323,7 @@ class S2SVRNet(BaseModule):
             ('num_blocks', num_blocks, 0),
             ('num_layers', num_layers, 1),
             ('attention_radius', attention_radius, 0),
+            ('flow_input_size', flow_input_size if isinstance(flow_input_size, int) else 1, 1),
         ):
             if value < least:
                 raise ValueError(f'{name} must be at least {least}, but got {value}.')

@@ -123,6 +123,23 @@ def test_flow_directions():
     assert backward[0, :, :, 0, 0].tolist() == [[0, 1], [1, 2], [2, 3]]
 
 
+def test_flow_input_size_may_be_a_factor():
+    torch.manual_seed(0)
+    flow_estimator = dict(type='PWCLite', init_cfg=dict(type='Normal', layer='Conv2d', std=0.1))
+    net = S2SVRNet(8, 0, 1, flow_input_size=2, flow_estimator=flow_estimator)
+    net.flow_estimator.init_weights()
+    clip = torch.rand(1, 3, 3, 19, 30)
+    found = net.compute_flow(clip)
+    net.flow_input_size = (38, 60)
+    expected = net.compute_flow(clip)
+    net.flow_input_size = None
+    own_size = net.compute_flow(clip)
+    for factor, size, own in zip(found, expected, own_size, strict=True):
+        assert factor.shape == (1, 2, 2, 19, 30)
+        assert torch.equal(factor, size)
+        assert not torch.allclose(factor, own, rtol=0.01)
+
+
 def test_attention_radius_brings_in_farther_frames():
     lqs = torch.rand(1, 5, 3, 8, 8)
     reach = {}
@@ -209,7 +226,14 @@ def test_what_is_no_clip_is_refused(tiny, shape, dtype):
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(scale=3), dict(num_layers=0), dict(mid_channels=1), dict(attention_radius=-1)]
+    'kwargs',
+    [
+        dict(scale=3),
+        dict(num_layers=0),
+        dict(mid_channels=1),
+        dict(attention_radius=-1),
+        dict(flow_input_size=0),
+    ],
 )
 def test_impossible_sizes_are_refused(kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):

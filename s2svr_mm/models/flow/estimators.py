@@ -14,7 +14,7 @@ from .resizing import resize_flow
 def neighbour_flows(
     estimator: nn.Module,
     frames: Sequence[Tensor],
-    input_size: tuple[int, int] | None = None,
+    input_size: tuple[int, int] | int | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Computes the flows between neighbouring frames of a clip, in both directions.
 
@@ -25,8 +25,9 @@ def neighbour_flows(
     Args:
         estimator (nn.Module): Has ``forward(ref, supp) -> flow`` for pairs of (n, 3, h, w).
         frames (Sequence[Tensor]): t >= 2 frames, (n, 3, h, w), RGB in [0, 1].
-        input_size (tuple[int, int], optional): Size (h, w) that the frames are resized to
-            (bilinear, corners on corners), and the flows back from. Defaults to None.
+        input_size (tuple[int, int] | int, optional): Size (h, w) that the frames are resized to
+            (bilinear, corners on corners), and the flows back from; or how many times larger
+            than they are. Defaults to None.
 
     Returns:
         tuple[list[Tensor], list[Tensor]]: For each i, the flow that lives on frame i + 1 and
@@ -34,6 +35,8 @@ def neighbour_flows(
         each, (n, 2, h, w), in pixels of ``frames``, x first.
     """
     size = frames[0].shape[-2:]
+    if isinstance(input_size, int):
+        input_size = (input_size * size[0], input_size * size[1])
     if input_size is not None:
         frames = [_resize(frame, input_size) for frame in frames]
     if hasattr(estimator, 'neighbour_flows'):
