@@ -125,9 +125,9 @@ def test_flow_directions():
 
 def test_flow_input_size_may_be_a_factor():
     torch.manual_seed(0)
-    flow_estimator = dict(type='PWCLite', init_cfg=dict(type='Normal', layer='Conv2d', std=0.1))
-    net = S2SVRNet(8, 0, 1, flow_input_size=2, flow_estimator=flow_estimator)
-    net.flow_estimator.init_weights()
+    net = S2SVRNet(8, 0, 1, flow_input_size=2)
+    for parameter in net.flow_estimator.parameters():
+        nn.init.normal_(parameter, std=0.05)
     clip = torch.rand(1, 3, 3, 19, 30)
     found = net.compute_flow(clip)
     net.flow_input_size = (38, 60)
