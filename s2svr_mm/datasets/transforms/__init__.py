@@ -4,6 +4,7 @@ from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import LoadFlow, PairMotionBlur
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
+from .moving_crop import MovingCrop
 
 __all__ = [
     'AverageMotionBlur',
@@ -14,5 +15,6 @@ __all__ = [
     'LoadClip',
     'LoadFlow',
     'LoadYUVFrames',
+    'MovingCrop',
     'PairMotionBlur',
 ]
