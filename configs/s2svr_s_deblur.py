@@ -12,7 +12,7 @@ model = dict(generator=dict(num_blocks=3, scale=1))
 train_pipeline = [
     dict(type='LoadClip'),
     # Near the border of a patch, the frames in between do not know what comes in.
-    dict(type='MovingCrop', keys=['gt'], crop_size=(104, 104)),
+    dict(type='FixedCrop', keys=['gt'], crop_size=(104, 104)),
     dict(type='AverageMotionBlur', num_frames=[3, 5], in_between=7),
     dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(80, 80)),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),

@@ -4,7 +4,6 @@ from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import LoadFlow, PairMotionBlur
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
-from .moving_crop import MovingCrop
 
 __all__ = [
     'AverageMotionBlur',
@@ -15,6 +14,5 @@ __all__ = [
     'LoadClip',
     'LoadFlow',
     'LoadYUVFrames',
-    'MovingCrop',
     'PairMotionBlur',
 ]
