@@ -14,6 +14,11 @@ from s2svr_mm.compat import CheckpointError, MissingPackageError
 from s2svr_mm.engine.non_finite import NonFiniteError
 
 _UNKNOWN_TYPE = re.compile(r'([\w.]+) is not in the (?:\w+::)?([\w ]+?) registry')
+# mmagic's PairedRandomCrop; it goes on to list every frame of the clip.
+_SMALL_FRAMES = re.compile(
+    r"LQ \((\d+), (\d+)\) is smaller than patch size \((\d+), .*?check (?:\[')?(.+?)(?:'| and )",
+    re.DOTALL,
+)
 _WRONG_ARGUMENT = re.compile(r'__init__\(\) (got an unexpected|missing \d+ required)')
 
 
@@ -73,6 +78,13 @@ def explain(error: BaseException) -> str | None:
         return f"the config names the type '{name}', but there is no such {registry}.{guess}"
     if isinstance(error, TypeError) and _WRONG_ARGUMENT.search(text):
         return f'the config does not suit what it builds: {text}'
+    if isinstance(error, ValueError) and (match := _SMALL_FRAMES.search(text)):
+        h, w, patch, path = match.groups()
+        return (
+            f'{path}: degraded frames of {w}x{h} are smaller than the {patch}x{patch} that '
+            'training crops from them. Leave that clip out, or crop less: --cfg-options '
+            'train_dataloader.dataset.pipeline.1.gt_patch_size=N, N at the size of the good frames'
+        )
     if isinstance(error, (URLError, socket.gaierror)):
         return (
             f'a download failed ({text}); the last line above says which. Fetch that file '

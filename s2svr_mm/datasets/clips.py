@@ -174,8 +174,8 @@ def check_numbering(folder: str, names: list[str]) -> None:
         if distance != step:
             raise DataError(
                 f'{folder}: after number {number} ({names[numbers.index(number)]}) comes '
-                f'{number + distance}, where the others go in steps of {step}. Restore the missing '
-                'frames, or split the clip there.'
+                f'{number + distance}, where the others go in steps of {step}. Put the missing '
+                'frames back, or split the clip there.'
             )
 
 

@@ -204,7 +204,8 @@ class VideoClipDataset(BaseDataset):
         if len(set(lengths.values())) > 1:
             raise DataError(
                 f'Clip "{key}" has {lengths["img"]} frames in {clips["img"].path} but '
-                f'{lengths["gt"]} in {clips["gt"].path}; they must be the same frames.'
+                f'{lengths["gt"]} in {clips["gt"].path}; they must be the same frames: '
+                'put back what is missing, or take the rest away.'
             )
         clip = next(iter(clips.values()))
         if listed not in (None, clip.num_frames):

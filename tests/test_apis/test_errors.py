@@ -3,8 +3,10 @@ import socket
 import sys
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from mmagic.datasets.transforms import PairedRandomCrop
 from mmagic.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
@@ -52,6 +54,16 @@ def test_unknown_type(registry, name, meant):
     text = explain(caught.value)
     assert f"the type '{name}'" in text
     assert f'no such {registry.name}. Did you mean {meant}' in text
+
+
+@pytest.mark.parametrize('path', ['lq/a/1.png', ['lq/a/1.png', 'lq/a/2.png']])
+def test_frames_smaller_than_the_patch(path):
+    sample = dict(img=[np.zeros((24, 32, 3))], gt=[np.zeros((96, 128, 3))], scale=4)
+    with pytest.raises(ValueError, match='patch') as caught:
+        PairedRandomCrop(256).transform(dict(sample, img_path=path, gt_path=path))
+    message = explain(caught.value)
+    for text in ('lq/a/1.png: degraded frames of 32x24', '64x64', 'gt_patch_size=N'):
+        assert text in message
 
 
 def test_own_faults_are_not_explained():

@@ -74,7 +74,7 @@ class TestOpenClip:
         ],
     )
     def test_missing_number(self, tmp_path, names):
-        with pytest.raises(DataError, match=rf'{tmp_path}: after number .* Restore the missing'):
+        with pytest.raises(DataError, match=rf'{tmp_path}: after number .* Put the missing'):
             open_clip(touch(tmp_path, *names))
 
     @pytest.mark.parametrize(
