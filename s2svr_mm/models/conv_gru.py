@@ -60,9 +60,9 @@ def see_detail(conv: nn.Conv2d) -> nn.Conv2d:
 
     What a pixel adds to the brightness around it is a few hundredths. Beside the brightness it
     would be lost in the hidden states: for hundreds of steps, a network that restores at the size
-    of its input learns nothing at all. With kernels that sum to zero and answer detail with about
-    unit variance, the first steps already sharpen. Only initial values: training is free to read
-    brightness later.
+    of its input learns nothing at all (one that enlarges has more to gain, and does). With kernels
+    that sum to zero and answer detail with about unit variance, the first steps already sharpen.
+    Only initial values: training is free to read brightness later.
 
     Args:
         conv (nn.Conv2d): A convolution of frames in [0, 1]; changed in place.

@@ -33,8 +33,6 @@ class Encoder(BaseModule):
         super().__init__()
         self.forward_layer = ResConvGRU(3, mid_channels, num_blocks)
         self.backward_layer = ResConvGRU(3, mid_channels, num_blocks, fuse=True)
-        for layer in (self.forward_layer, self.backward_layer):
-            see_detail(layer.gru.input_gates)
         self.layers = nn.ModuleList(
             ResConvGRU(mid_channels, mid_channels, num_blocks, skip=True)
             for _ in range(num_layers - 1)
@@ -118,7 +116,7 @@ class FeedbackHead(BaseModule):
         kernels = [5 if stride == 2 else 3 for stride in shrinking]
         self.convs = nn.ModuleList(
             (
-                see_detail(conv_for_lrelu(3, channels // 2)),
+                conv_for_lrelu(3, channels // 2),
                 conv_for_lrelu(channels // 2, channels, kernels[0], shrinking[0]),
                 conv_for_lrelu(channels, channels * 2, kernels[1], shrinking[1]),
                 conv_for_lrelu(channels * 2, channels),
@@ -338,6 +336,11 @@ class S2SVRNet(BaseModule):
             if isinstance(flow_estimator, nn.Module)
             else MODELS.build(flow_estimator)
         )
+        if scale == 1:
+            # Enlarging networks learn without it, and in the demo's minutes they end higher.
+            see_detail(self.encoder.forward_layer.gru.input_gates)
+            see_detail(self.encoder.backward_layer.gru.input_gates)
+            see_detail(self.decoder.feedback.convs[0])
         for module in self.modules():
             if isinstance(module, ResConvGRU | Decoder):
                 module.with_cp = with_cp

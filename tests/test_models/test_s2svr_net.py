@@ -189,7 +189,8 @@ def test_checkpointing_keeps_less():
     assert saved[True] < saved[False] / 2
 
 
-def test_untrained_states_say_nothing_of_brightness(tiny):
+def test_untrained_states_say_nothing_of_brightness_at_scale_1():
+    tiny = S2SVRNet(8, 1, 2, 1)
     frame = torch.tensor([0.2, 0.9, 0.5]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     for layer in (tiny.encoder.forward_layer, tiny.encoder.backward_layer):
         assert layer.gru.input_gates(frame)[..., 1:-1, 1:-1].abs().max() < 1e-5
