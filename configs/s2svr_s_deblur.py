@@ -26,4 +26,5 @@ train_dataloader = dict(
     persistent_workers=True,
     dataset=dict(num_input_frames=9, pipeline=train_pipeline),
 )
+
 default_hooks = dict(checkpoint=dict(interval=250))

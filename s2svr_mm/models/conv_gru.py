@@ -55,7 +55,7 @@ def conv_for_lrelu(
     return conv
 
 
-def see_detail(conv: nn.Conv2d) -> nn.Conv2d:
+def see_detail(conv: nn.Conv2d) -> None:
     """Makes a convolution that reads frames blind to brightness, and keen on what differs from it.
 
     What a pixel adds to the brightness around it is a few hundredths. Beside the brightness it
@@ -65,16 +65,11 @@ def see_detail(conv: nn.Conv2d) -> nn.Conv2d:
     Only initial values: training is free to read brightness later.
 
     Args:
-        conv (nn.Conv2d): A convolution of frames in [0, 1]; changed in place.
-
-    Returns:
-        nn.Conv2d: ``conv``.
+        conv (nn.Conv2d): A convolution of frames in [0, 1]; its weights are drawn anew.
     """
     with torch.no_grad():
         nn.init.normal_(conv.weight, std=1.5)
         conv.weight -= conv.weight.mean((2, 3), keepdim=True)
-        nn.init.zeros_(conv.bias)
-    return conv
 
 
 def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:

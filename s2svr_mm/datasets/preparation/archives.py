@@ -51,6 +51,7 @@ def unpack(archive: Path, folder: Path) -> Path:
             f'The archive {archive} is damaged or not complete ({error}). Download it again.'
         ) from error
     except (RuntimeError, NotImplementedError) as error:
+        # What zipfile says of a password, and of a compression that it does not know.
         raise DataError(
             f'{archive} cannot be unpacked here: {error}. Unpack it yourself.'
         ) from error
