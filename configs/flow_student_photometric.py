@@ -3,6 +3,7 @@ _base_ = ['flow_student.py']
 
 model = dict(
     flow_head=None,
+    warp_loss=None,
     photometric_loss=dict(
         type='PhotometricLoss', l1_weight=0.0, ssim_weight=0.0, census_weight=1.0
     ),

@@ -8,6 +8,7 @@ from mmagic.registry import DATASETS, TRANSFORMS
 from mmagic.utils import register_all_modules
 
 from s2svr_mm.datasets import DataError, flow_to_rgb, read_flow
+from s2svr_mm.models.flow import known_warps
 
 PIPELINE = [
     dict(type='LoadClip'),
@@ -179,3 +180,34 @@ def test_blur_of_a_pair_is_along_its_motion(make_clip):
     assert np.abs(still[0].astype(int) - frames[0]).max() <= 1
     with pytest.raises(ValueError, match='blurs pairs, but got 3'):
         blur.transform(dict(img=[frames[0]] * 3))
+
+
+def test_known_motion_is_that_of_the_pair(monkeypatch, make_clip):
+    monkeypatch.setattr(known_warps, '_vary', lambda frames: frames)
+    torch.manual_seed(0)
+    register_all_modules()
+    move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=6.0, max_layers=1))
+    shrink = TRANSFORMS.build(dict(type='BicubicDownsample', scale=4))
+    clip = list(make_clip(3, 92, 76))
+    sample = move(dict(gt=clip, gt_path=['a.png', 'b.png', 'c.png']))
+    assert sample['gt_path'] == ['a.png', 'a.png']
+    assert [(f.shape, f.dtype) for f in sample['gt']] == [((80, 64, 3), np.uint8)] * 2
+    flow = sample['gt_flow']
+    assert flow.shape == (80, 64, 2)
+    assert flow.dtype == np.float32
+    assert 0.5 < np.linalg.norm(flow, axis=-1).max() <= 6.0001
+    grid = np.stack(np.meshgrid(np.arange(64), np.arange(80)), -1).astype(np.float32)
+    found = cv2.remap(sample['gt'][1], grid + flow, None, cv2.INTER_CUBIC)
+    inner = (slice(8, -8), slice(8, -8))
+    error = np.abs(found[inner].astype(float) - sample['gt'][0][inner])
+    still = np.abs(sample['gt'][1][inner].astype(float) - sample['gt'][0][inner])
+    assert error.mean() < min(2, still.mean() / 4)
+    assert [f.shape for f in shrink(sample)['img']] == [(20, 16, 3)] * 2
+    assert sample['gt_flow'].shape == (80, 64, 2)
+
+
+def test_known_motion_needs_large_frames(make_clip):
+    register_all_modules()
+    move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=16.0))
+    with pytest.raises(ValueError, match='Frames of 40x20 are too small for motion of 16.0'):
+        move(dict(gt=list(make_clip(2, 20, 40)), gt_path=['a', 'b']))

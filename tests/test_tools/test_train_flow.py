@@ -16,6 +16,8 @@ CONFIGS = [
         for name in ('flow_student', 'flow_student_deblur', 'flow_student_compress')
     ),
 ]
+# Which of its ways to make a sample flow_student draws.
+DRAWN = 'train_dataloader.dataset.pipeline.3.prob'
 
 
 @pytest.fixture
@@ -75,6 +77,8 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
         for place in ('estimator', 'flow_head.teacher')
         for key, value in dict(checkpoint='teacher.pth', prefix='estimator').items()
     }
+    if name == 'flow_student':
+        changes[DRAWN] = '[0,0,0,0,0,0,1]'
     config = CHECKOUT / 'configs' / f'{name}.py'
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output
@@ -84,6 +88,17 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
     kept = saved['state_dict']
     for key, value in teacher.state_dict().items():
         assert torch.equal(kept[f'flow_head.teacher.{key}'], value), key
+
+
+def test_student_learns_from_known_motion(run_tool, data, tmp_path):
+    """Half of the samples x4 down, enlarged twice, half blurred; the photometric one ignores it."""
+    changes = {DRAWN: '[0,0.5,0.5,0,0,0,0]'}
+    for name, loss in (('flow_student', 'loss_warp'), ('flow_student_photometric', 'loss_phot')):
+        config = CHECKOUT / 'configs' / f'{name}.py'
+        result = run_tool('train', config, *options(tmp_path, **changes))
+        assert result.status == 0, result.output
+        assert f'{loss}' in result.output
+        assert ('loss_warp' in result.output) == (loss == 'loss_warp')
 
 
 def test_photometric_student_and_missing_teacher(run_tool, data, tmp_path):

@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 from .compression import CompressVideo
 from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
-from .flow import LoadFlow, PairMotionBlur
+from .flow import KnownMotion, LoadFlow, PairMotionBlur
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
 
@@ -11,6 +11,7 @@ __all__ = [
     'ClipDegradation',
     'CompressVideo',
     'GaussianDownsample',
+    'KnownMotion',
     'LoadClip',
     'LoadFlow',
     'LoadYUVFrames',

@@ -3,8 +3,11 @@
 
 import cv2
 import numpy as np
+import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
+
+from s2svr_mm.models.flow.known_warps import KnownWarps
 
 from ..flow_files import read_flow
 from ..references import DataError
@@ -44,6 +47,52 @@ class LoadFlow(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class KnownMotion(BaseTransform):
+    """Make a pair with known flow of the first frame of a clip.
+
+    What :class:`s2svr_mm.models.flow.KnownWarps` does, while data are loaded, so that the pair can
+    be degraded by any transform that follows, and a student still learns from the flow of the
+    clean one.
+
+    Required keys: ``gt`` (frames (h, w, 3), RGB, [0, 255]). Modified keys: ``gt`` and ``gt_path``,
+    a pair, smaller by ``max_motion`` on each side. Added key: ``gt_flow``, (h, w, 2), float32,
+    from the first frame to the second, pixels, x first.
+
+    Args:
+        max_motion (float): Longest vector in pixels. Default: 16.0.
+        max_layers (int): Most layers, the background among them. Default: 4.
+    """
+
+    def __init__(self, max_motion: float = 16.0, max_layers: int = 4) -> None:
+        self.warps = KnownWarps(max_motion, min_motion=max_motion, max_layers=max_layers)
+
+    def transform(self, results: dict) -> dict:
+        """Make a pair of a sample.
+
+        Args:
+            results (dict): The sample.
+
+        Returns:
+            dict: The sample with its pair and the flow.
+
+        Raises:
+            ValueError: If the frame is not larger than twice ``max_motion``.
+        """
+        frame = torch.from_numpy(np.ascontiguousarray(results['gt'][0])).permute(2, 0, 1)
+        ref, supp, flow = self.warps(frame[None].float() / 255, 0)
+        results['gt'] = [to_uint8(255 * x[0].permute(1, 2, 0).numpy()) for x in (ref, supp)]
+        results['gt_path'] = results['gt_path'][:1] * 2
+        results['gt_flow'] = flow[0].permute(1, 2, 0).numpy()
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(max_motion={self.warps.max_motion}, '
+            f'max_layers={self.warps.max_layers})'
+        )
 
 
 @TRANSFORMS.register_module()

@@ -129,6 +129,9 @@ class UnsupervisedFlow(BaseModel):
 
     def _losses(self, inputs: Tensor, data_samples: DataSample | None) -> dict[str, Tensor]:
         iteration = self._iteration()
+        known = None if data_samples is None else data_samples.get('gt_flow')
+        if known is not None and self.warp_loss is not None:
+            return dict(loss_warp=self._distance(inputs[:, 0], inputs[:, 1], known))
         neighbours = self.photometric_loss is not None or self.flow_head is not None
         if iteration < self.warp_iters or not neighbours:
             return dict(loss_warp=self._warp_loss(inputs, iteration))
@@ -159,6 +162,10 @@ class UnsupervisedFlow(BaseModel):
 
     def _warp_loss(self, inputs: Tensor, iteration: int) -> Tensor:
         ref, supp, flow = self.known_warps(inputs.flatten(0, 1), iteration)
+        return self._distance(ref, supp, flow)
+
+    def _distance(self, ref: Tensor, supp: Tensor, flow: Tensor) -> Tensor:
+        """Mean over the levels of how far the estimate is from a known flow."""
         if hasattr(self.estimator, 'flow_pyramid'):
             estimated = self.estimator.flow_pyramid(ref, supp)
         else:

@@ -122,6 +122,23 @@ def test_known_warps_alone_teach(monkeypatch, clip):
     assert error() < 0.4 * before
 
 
+def test_flow_that_comes_with_the_data_teaches(clip):
+    """Instead of all else; and photometry does without it where ``warp_loss`` is None."""
+    inputs, shift = clip(), torch.tensor((2.0, -1.0)).view(1, 2, 1, 1)
+    samples = DataSample(gt_flow=shift.expand(1, 2, 64, 64))
+    model = build(photometric_loss=CENSUS, smoothness_loss=SMOOTH)
+    losses = model(inputs, samples, mode='loss')
+    assert set(losses) == {'loss_warp'}
+    # An untrained network says that nothing moves, at every level.
+    loss = MODELS.build(dict(type='FlowDistillLoss'))
+    levels = model.estimator.flow_pyramid(inputs[:, 0], inputs[:, 1])
+    distances = [loss(torch.zeros_like(level), samples.gt_flow).item() for level in levels]
+    expected = sum(distances) / len(distances)
+    assert losses['loss_warp'].item() == pytest.approx(expected, rel=1e-5)
+    model = build(photometric_loss=CENSUS, warp_loss=None)
+    assert set(model(inputs, samples, mode='loss')) == {'loss_photometric'}
+
+
 def test_hidden_pixels_count_only_before_the_check(monkeypatch, clip):
     from s2svr_mm.models.flow import unsupervised
 
