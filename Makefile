@@ -1,13 +1,14 @@
-# `make test` and `make demo` set up all they need in .venv; a second call starts at once.
+# `make test`, `make demo` and the others set up all they need in .venv; a second call starts at once.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$p && break; done)
 PY := .venv/bin/python
 
-.PHONY: help setup test test-slow demo lint format clean
+.PHONY: help setup test test-slow demo train-demo lint format clean
 
 help:
-	@echo 'make demo       train S2SVR and BasicVSR on real clips, restore one, compare'
+	@echo 'make demo       restore a real shot with the weights that come along, compare'
+	@echo 'make train-demo train S2SVR and BasicVSR on real clips first'
 	@echo 'make test       the tests, without those marked slow'
 	@echo 'make test-slow  the slow ones'
 	@echo 'make setup      .venv with the tested stack (the others call it)'
@@ -25,6 +26,9 @@ test-slow: setup
 
 demo: setup
 	$(PY) tools/demo.py
+
+train-demo: setup
+	$(PY) tools/demo.py --train
 
 lint: setup
 	$(PY) -m ruff check .

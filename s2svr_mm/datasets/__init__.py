@@ -3,10 +3,12 @@ from .flow_files import flow_to_rgb, read_flow
 from .flow_pairs import FlowPairDataset
 from .references import DataError
 from .transforms import (
+    AddMotion,
     AverageMotionBlur,
     BicubicDownsample,
     CompressVideo,
     GaussianDownsample,
+    KnownMotion,
     LoadClip,
     LoadFlow,
     LoadYUVFrames,
@@ -15,12 +17,14 @@ from .transforms import (
 from .video_clip_dataset import VideoClipDataset
 
 __all__ = [
+    'AddMotion',
     'AverageMotionBlur',
     'BicubicDownsample',
     'CompressVideo',
     'DataError',
     'FlowPairDataset',
     'GaussianDownsample',
+    'KnownMotion',
     'LoadClip',
     'LoadFlow',
     'LoadYUVFrames',

@@ -209,5 +209,5 @@ def test_known_motion_is_that_of_the_pair(monkeypatch, make_clip):
 def test_known_motion_needs_large_frames(make_clip):
     register_all_modules()
     move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=16.0))
-    with pytest.raises(ValueError, match='Frames of 40x20 are too small for motion of 16.0'):
+    with pytest.raises(ValueError, match=r'Frames of 40x20 are too small for motion of 16\.0'):
         move(dict(gt=list(make_clip(2, 20, 40)), gt_path=['a', 'b']))

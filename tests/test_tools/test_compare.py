@@ -152,6 +152,8 @@ def test_bad_input_is_one_message(run_tool, models, clip_pairs, tmp_path):
         ((*models, '--video', 'set', 'no.mp4'), 'there is no no.mp4'),
         ((*models, *pairs, '--video', 'set', lq), "'set' is given twice"),
         ((*models, '--model', *two, *pairs), 'different scales'),
+        (('--model', 'a', two[1], *pairs), '--model takes NAME CONFIG CHECKPOINT or NAME, got a '),
+        (('--model', 'nobody', *pairs), "no model 'nobody' comes with this package"),
         (('--model', 'a', 'no.py', two[2], *pairs), 'there is no config no.py'),
         (('--model', 'a', two[1], 'no.pth', *pairs), 'no checkpoint at no.pth'),
         (('--model', 'a', two[1], models[3], *pairs), 'does not fit S2SVRNet'),

@@ -4,8 +4,10 @@ from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import KnownMotion, LoadFlow, PairMotionBlur
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
+from .moving import AddMotion
 
 __all__ = [
+    'AddMotion',
     'AverageMotionBlur',
     'BicubicDownsample',
     'ClipDegradation',
