@@ -1,5 +1,5 @@
 # A small S2SVR for deblurring, made for hours on a CPU. It learns from sharp clips alone,
-# data/clips/train/gt (README, "Your own clips"), blurred as over the time of two or four frames.
+# data/clips/train/gt (README, "Your own clips"), blurred as over the time of four or six frames.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
@@ -11,9 +11,11 @@ model = dict(generator=dict(num_blocks=3, scale=1))
 
 train_pipeline = [
     dict(type='LoadClip'),
+    # By up to 2 pixels a frame: of the 10 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(124, 124)),
+    dict(type='AddMotion', max_motion=2.0),
+    dict(type='AverageMotionBlur', num_frames=[5, 7], in_between=3),
     # Near the border of a patch, the frames in between do not know what comes in.
-    dict(type='FixedCrop', keys=['gt'], crop_size=(104, 104)),
-    dict(type='AverageMotionBlur', num_frames=[3, 5], in_between=7),
     dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(80, 80)),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
@@ -24,7 +26,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=1,
     persistent_workers=True,
-    dataset=dict(num_input_frames=9, pipeline=train_pipeline),
+    dataset=dict(num_input_frames=11, pipeline=train_pipeline),
 )
 
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -30,6 +30,8 @@ DEGRADATIONS = {
     'compress': [dict(type='CompressVideo', qp=37)],
     'blur': [dict(type='PairMotionBlur', exposure=1.0)],
 }
+# Where checkpoints of UnsupervisedFlow, S2SVR and S2SVRNet hold an estimator.
+_PREFIXES = 'estimator', 'generator.flow_estimator', 'flow_estimator'
 _HEADINGS = {'clean': 'clean', 'sr': 'x4 down', 'compress': 'QP 37', 'blur': 'blur'}
 
 
@@ -63,8 +65,8 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
         name (str): Its name in the table.
         config (str): Config whose ``model`` is an estimator, :class:`UnsupervisedFlow`,
             :class:`S2SVR` or :class:`S2SVRNet`.
-        checkpoint (str, optional): Weights, of the estimator alone or of the whole model. None
-            takes those that the config names.
+        checkpoint (str, optional): Weights of the estimator alone, or of a model that holds it:
+            that of the config or another. None takes those that the config names.
         device (str): Where it runs.
 
     Returns:
@@ -77,20 +79,16 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
     cfg = load_config(config)
     if 'model' not in cfg:
         raise ConfigError(f'{config} has no model: there is no flow estimator in it')
-    around, prefix = cfg.model, ''
-    if 'generator' in around:
-        around, prefix = around.generator, 'generator.'
+    around = cfg.model.get('generator', cfg.model)
     key = next((key for key in ('estimator', 'flow_estimator') if key in around), None)
-    found = around[key] if key else around
-    module = MODELS.build(found)
+    module = MODELS.build(around[key] if key else around)
     if checkpoint is None:
         module.init_weights()
     else:
-        prefix = f'{prefix}{key}' if key else prefix
         loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
         keys = loaded.get('state_dict', loaded)
-        whole = prefix and any(name.startswith(f'{prefix}.') for name in keys)
-        load_weights(module, checkpoint, prefix if whole else '')
+        inside = (p for p in _PREFIXES if any(name.startswith(f'{p}.') for name in keys))
+        load_weights(module, checkpoint, next(inside, ''))
     size = around.get('flow_input_size')
     return Estimator(name, module.eval().to(device), size)
 

@@ -37,11 +37,12 @@ def checkpoint(tmp_path):
 
 
 def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoint, tmp_path):
-    student = CHECKOUT / 'configs' / 'flow_student_sr.py'
+    configs = CHECKOUT / 'configs'
     result = run_tool(
         'evaluate_flow',
         scenes,
-        *('--model', 'student', student, checkpoint),
+        *('--model', 'student', configs / 'flow_student_sr.py', checkpoint),
+        *('--model', 'as a restorer sees', configs / 's2svr_s_x4.py', checkpoint),
         *('--out', tmp_path / 'table.md', tmp_path / 'table.csv'),
         *('--pictures', tmp_path / 'pictures'),
     )
@@ -51,14 +52,15 @@ def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoi
     lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
     assert lines[0][1:] == ['clean', 'x4 down', 'QP 37', 'blur']
     rows = {line[0]: line[1:] for line in lines[2:]}
-    assert list(rows) == ['zero flow', 'DIS', 'student']
+    assert list(rows) == ['zero flow', 'DIS', 'student', 'as a restorer sees']
     motion = f'{np.hypot(*SHIFT):.3f} (100.0 %)'
     assert rows['zero flow'] == rows['student'] == [motion] * 4
+    assert rows['as a restorer sees'] == [motion] * 4
     assert float(rows['DIS'][0].split()[0]) < 0.3
 
     with open(tmp_path / 'table.csv') as file:
         figures = list(csv.DictReader(file))
-    assert len(figures) == 3 * 4 * 3
+    assert len(figures) == 4 * 4 * 3
     dis = [f for f in figures if f['estimator'] == 'DIS' and f['degradation'] == 'clean']
     assert [f['scene'] for f in dis] == ['Street', 'Yard', 'mean']
     errors = [float(f['EPE_2_5']) for f in dis]

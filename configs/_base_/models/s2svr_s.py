@@ -1,5 +1,5 @@
 # A small S2SVR, 2.9 M parameters, of which PWC-Lite has 2.2 M. Its flow was trained without labels
-# (configs/flow_teacher.py) and is kept as it is: restoration alone does not train it in so few
+# (configs/flow_student.py) and is kept as it is: restoration alone does not train it in so few
 # iterations.
 _base_ = ['s2svr.py']
 
@@ -10,7 +10,7 @@ model = dict(
         num_layers=2,
         flow_estimator=dict(
             normalize_features=True,
-            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
+            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_student'),
         ),
     ),
     train_cfg=dict(fix_iter=10_000_000),

@@ -26,17 +26,18 @@ class UnsupervisedFlow(BaseModel):
     """Trains and tests a flow estimator without a single label.
 
     Three ways to learn, each on if it is configured: from warps of single frames, whose flow is
-    known because we made them (a first stage that gives photometry a fair start); from
-    the likeness of neighbouring frames (ARFlow, CVPR 2020); and from a teacher that sees the clean
-    frames (:class:`FlowDistillHead`).
+    known because we made them (here, as a first stage that gives photometry a fair start, or in the
+    data by :class:`.KnownMotion`); from the likeness of neighbouring frames (ARFlow, CVPR 2020);
+    and from a teacher that sees the clean frames (:class:`FlowDistillHead`). A pair that brings its
+    flow, ``gt_flow``, teaches by that alone.
 
     Args:
         estimator (dict): Config of the estimator. If it has ``flow_pyramid`` and
             ``flow_pyramids``, as :class:`PWCLite`, the flows of all its levels are trained; of any
             other the flow alone.
         known_warps (dict, optional): Config of :class:`KnownWarps`. Defaults to None.
-        warp_loss (dict): Config of the loss between estimated and known flow. Defaults to
-            ``dict(type='FlowDistillLoss')``.
+        warp_loss (dict, optional): Config of the loss between estimated and known flow. None does
+            not look at a flow that the data bring. Defaults to ``dict(type='FlowDistillLoss')``.
         photometric_loss (dict, optional): Config of the loss between a frame and its neighbour
             warped onto it, both as the estimator sees them. Defaults to None.
         smoothness_loss (dict, optional): Config of the loss on the flow of the finest level,
@@ -59,7 +60,7 @@ class UnsupervisedFlow(BaseModel):
         self,
         estimator: dict,
         known_warps: dict | None = None,
-        warp_loss: dict = dict(type='FlowDistillLoss'),  # noqa: B006
+        warp_loss: dict | None = dict(type='FlowDistillLoss'),  # noqa: B006
         photometric_loss: dict | None = None,
         smoothness_loss: dict | None = None,
         flow_head: dict | None = None,

@@ -16,9 +16,9 @@ def trained():
     return PWCLite()
 
 
-def pretrained(path, **kwargs):
+def pretrained(path, normalize_features=False, **kwargs):
     init_cfg = dict(type='Pretrained', checkpoint=str(path), **kwargs)
-    return PWCLite(init_cfg=init_cfg)
+    return PWCLite(normalize_features=normalize_features, init_cfg=init_cfg)
 
 
 def test_half_precision_weights_load_as_single(trained, tmp_path):
@@ -77,10 +77,9 @@ def test_weights_of_the_package(trained, tmp_path, monkeypatch):
         pretrained('s2svr://flow_b').init_weights()
 
 
-def test_shipped_flow_sees_how_a_texture_moves(make_clip):
-    estimator = PWCLite(
-        normalize_features=True, init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher')
-    )
+@pytest.mark.parametrize('name', ['flow_teacher', 'flow_student'])
+def test_shipped_flow_sees_how_a_texture_moves(name, make_clip):
+    estimator = pretrained(f's2svr://{name}', normalize_features=True)
     estimator.init_weights()
     clip = (
         torch.from_numpy(make_clip(2, 128, 128, (3.0, -2.0), 0.0)).permute(0, 3, 1, 2).float() / 255
