@@ -4,6 +4,16 @@
 # model.flow_head=None model.train_cfg.fix_iter=1000000 no training of the flow at all.
 _base_ = ['s2svr_demo.py']
 
+# Smaller ones say little of a flow that is found on frames four times smaller.
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='PairedRandomCrop', gt_patch_size=256),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_cfg = dict(max_iters=300)
+
 trained = dict(
     _delete_=True,
     type='PWCLite',
