@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 # PWC-Lite finds flow at a quarter of the size it sees: on the small frames themselves its error is
-# 1.7 times as large (README, "Optical flow").
+# 1.6 times as large (README, "Optical flow").
 model = dict(generator=dict(flow_input_size=2))
 
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)

@@ -63,7 +63,7 @@ def restore(args: argparse.Namespace) -> None:
     prepare_data()
     say(f'2/3 {SHIPPED} on a shot that it never saw')
     report = args.out / 'report'
-    pairs = (DATA / 'val/lq' / TEST_SHOT, DATA / 'val/gt' / TEST_SHOT)
+    pairs = DATA / 'val/lq', DATA / 'val/gt'
     run('compare', '--model', SHIPPED, '--pairs', 'demo', *pairs, '--out', report)
     say('3/3 Video and picture')
     results = report / 'results' / 'demo' / TEST_SHOT

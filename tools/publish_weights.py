@@ -88,10 +88,11 @@ def publish(
     if listed:
         if not about:
             raise ConfigError(f'{config} is of a network that restores: say --about what it is for')
-        module = load_network(config, checkpoint)
+        module, prefix = load_network(config, checkpoint), 'generator.'
     else:
-        module = build_estimator(name, config, checkpoint, 'cpu').module
-    half = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+        module, prefix = build_estimator(name, config, checkpoint, 'cpu').module, ''
+    state = module.state_dict()
+    half = {f'{prefix}{key}': value.half().contiguous() for key, value in state.items()}
     if beyond := [key for key, value in half.items() if not value.isfinite().all()]:
         raise CheckpointError(f'{checkpoint}: half precision can not hold {beyond[0]}')
     buffer = io.BytesIO()

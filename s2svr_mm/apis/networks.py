@@ -12,6 +12,7 @@ from torch import nn
 
 from s2svr_mm.compat import load_checkpoint_file
 from s2svr_mm.engine.checkpoint import check_fit
+from s2svr_mm.models.flow.weights import SCHEME, load_from_package
 
 from .errors import ConfigError, close_to
 from .runner import load_config, without_pretrained
@@ -29,7 +30,8 @@ def load_network(config: str, checkpoint: str) -> nn.Module:
 
     Args:
         config (str): A config file of this project or of mmagic.
-        checkpoint (str): A checkpoint of the model, or a state dict of its generator alone.
+        checkpoint (str): A checkpoint of the model, a state dict of its generator alone, or
+            ``s2svr://NAME``.
 
     Returns:
         nn.Module: The network.
@@ -72,7 +74,7 @@ def load_shipped_network(name: str) -> nn.Module:
         raise ConfigError(
             f'no model {name!r} comes with this package.{close_to(name, list(models))} '
             + (f'There are:\n{listed}' if models else 'None does yet')
-            + '\nFor weights of your own give --config and --checkpoint.'
+            + '\nFor weights of your own give a config and a checkpoint.'
         )
     return _with_weights(models[name]['generator'], str(SHIPPED / models[name]['weights']))
 
@@ -80,7 +82,8 @@ def load_shipped_network(name: str) -> nn.Module:
 def _with_weights(generator: Mapping[str, Any], checkpoint: str) -> nn.Module:
     init_default_scope('mmagic')
     network = MODELS.build(without_pretrained(generator))
-    content = load_checkpoint_file(checkpoint)
+    shipped = checkpoint.startswith(SCHEME)
+    content = (load_from_package if shipped else load_checkpoint_file)(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, Mapping) else content
     if isinstance(state, Mapping):
         for prefix in ('generator_ema.', 'generator.'):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 
 from s2svr_mm.apis import networks
 from s2svr_mm.apis.networks import load_shipped_network
@@ -73,6 +74,16 @@ def test_network_is_listed_and_loads(networks_to_publish, publish, tmp_path, mon
     listed = json.loads((tmp_path / 'weights' / 'models.json').read_text())['small-net']
     assert listed['about'] == 'x2, to try it'
     assert 'nowhere' not in json.dumps(listed)
+
+
+def test_network_goes_into_its_whole_model(networks_to_publish, publish, tmp_path):
+    assert publish('net', '--about', 'x2').status == 0
+    pixel_loss = dict(type='CharbonnierLoss')
+    model = MODELS.build(dict(type='S2SVR', generator=GENERATOR, pixel_loss=pixel_loss))
+    published = torch.load(tmp_path / 'weights' / 'small-net.pth', weights_only=True)
+    model.load_state_dict({k: v.float() for k, v in published['state_dict'].items()})
+    expected = networks_to_publish[1].state_dict()
+    torch.testing.assert_close(model.generator.state_dict(), expected, rtol=1e-3, atol=1e-6)
 
 
 def test_weights_of_the_name_stay(networks_to_publish, publish, tmp_path):

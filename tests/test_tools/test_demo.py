@@ -1,0 +1,22 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import subprocess
+import sys
+
+import av
+import pytest
+from tool_process import CHECKOUT
+
+
+@pytest.mark.slow
+def test_demo_restores_a_shot(tmp_path):
+    command = [sys.executable, 'tools/demo.py', '--out', str(tmp_path)]
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    table = (tmp_path / 'report' / 'table.md').read_text()
+    cells = [line.split('|') for line in table.splitlines() if line.startswith('| ')]
+    psnr = {row[1].strip(): row[2].strip(' *') for row in cells}
+    assert float(psnr['s2svr_s_x4']) > float(psnr['bicubic']) + 2
+    with av.open(str(tmp_path / 'restored.mp4')) as video:
+        frames = list(video.decode(video=0))
+    assert [(frame.width, frame.height) for frame in frames] == [(640, 272)] * 50
+    assert (tmp_path / 'comparison.png').stat().st_size > 10_000
