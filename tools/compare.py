@@ -13,8 +13,8 @@ def parse_args() -> argparse.Namespace:
         'the ground truth and with the floor: the input, or its bicubic enlargement. Writes '
         'results.csv, table.md and report.html, a page that opens offline.',
         epilog='A call that was stopped goes on where it was when it is made again; with '
-        'a further --model, --pairs, --clips or --video, it restores only what is new, and table and '
-        'report hold what the call names.',
+        'a further --model, --pairs, --clips or --video, it restores only what is new, and '
+        'table and report hold what the call names.',
     )
     parser.add_argument(
         '--model',

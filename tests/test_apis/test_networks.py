@@ -1,9 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import json
 
+import cv2
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
+from mmagic.registry import TRANSFORMS
+from tool_process import CHECKOUT
 
 from s2svr_mm.apis import networks
 from s2svr_mm.apis.errors import ConfigError
@@ -73,7 +78,43 @@ def test_models_that_come_along(tmp_path, monkeypatch):
         load_shipped_network('s2svr-tini')
 
 
-def test_all_that_are_listed_load():
-    for name, entry in shipped_models().items():
-        assert entry['about']
-        load_shipped_network(name)
+def moving_shapes(t, size):
+    """Frames (t, size, size, 3), uint8, of a wall of rectangles with clean edges that moves."""
+    rng = np.random.default_rng(0)
+    wall = np.full((4 * size + 256, 4 * size + 256, 3), 128, np.uint8)
+    for _ in range(300):
+        x, y = rng.integers(0, len(wall), 2).tolist()
+        box = (x, y, *rng.integers(20, 120, 2).tolist())
+        cv2.rectangle(wall, box, rng.integers(0, 256, 3).tolist(), -1)
+    crops = [wall[2 * i : 4 * size + 2 * i, 5 * i : 4 * size + 5 * i] for i in range(t)]
+    return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_AREA) for c in crops])
+
+
+# What a model that comes along is for.
+DEGRADATIONS = {'s2svr_s_x4': dict(type='BicubicDownsample', scale=4)}
+
+
+def test_all_that_are_listed_have_a_degradation_here():
+    assert shipped_models().keys() == DEGRADATIONS.keys()
+
+
+@pytest.mark.parametrize('name', DEGRADATIONS)
+def test_models_that_come_along_restore(name):
+    """By half a decibel at least, beside the input or what bicubic makes of it."""
+    gt = moving_shapes(7, 96)
+    lq = TRANSFORMS.build(DEGRADATIONS[name])(dict(gt=list(gt)))['img']
+    frames = torch.from_numpy(np.stack(lq)).permute(0, 3, 1, 2)[None].float() / 255
+    with torch.inference_mode():
+        restored = load_shipped_network(name).eval()(frames)[0]
+    floor = F.interpolate(frames[0], gt.shape[1:3], mode='bicubic')
+    truth = torch.from_numpy(gt).permute(0, 3, 1, 2) / 255
+
+    def error(images):
+        return (images.clamp(0, 1) - truth).square().mean().item()
+
+    assert error(restored) < error(floor) * 10 ** (-0.5 / 10)
+
+
+def test_models_that_come_along_by_config_and_scheme():
+    by_scheme = load_network(str(CHECKOUT / 'configs' / 's2svr_s_x4.py'), 's2svr://s2svr_s_x4')
+    assert_same(by_scheme, load_shipped_network('s2svr_s_x4'))
