@@ -78,7 +78,7 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
         for key, value in dict(checkpoint='teacher.pth', prefix='estimator').items()
     }
     if name == 'flow_student':
-        changes[DRAWN] = '[0,0,0,0,0,0,1]'
+        changes[DRAWN] = '[0.0,0.0,0.0,0.0,0.0,0.0,1.0]'
     config = CHECKOUT / 'configs' / f'{name}.py'
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output
@@ -92,7 +92,7 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
 
 def test_student_learns_from_known_motion(run_tool, data, tmp_path):
     """Half of the samples x4 down, enlarged twice, half blurred; the photometric one ignores it."""
-    changes = {DRAWN: '[0,0.5,0.5,0,0,0,0]'}
+    changes = {DRAWN: '[0.0,0.5,0.5,0.0,0.0,0.0,0.0]'}
     for name, loss in (('flow_student', 'loss_warp'), ('flow_student_photometric', 'loss_phot')):
         config = CHECKOUT / 'configs' / f'{name}.py'
         result = run_tool('train', config, *options(tmp_path, **changes))
