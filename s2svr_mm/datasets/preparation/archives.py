@@ -50,8 +50,8 @@ def unpack(archive: Path, folder: Path) -> Path:
         raise DataError(
             f'The archive {archive} is damaged or not complete ({error}). Download it again.'
         ) from error
-    except (RuntimeError, NotImplementedError) as error:
-        # What zipfile says of a password, and of a compression that it does not know.
+    except RuntimeError as error:
+        # What zipfile says of a password, and, as NotImplementedError, of an unknown compression.
         raise DataError(
             f'{archive} cannot be unpacked here: {error}. Unpack it yourself.'
         ) from error
