@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 model = dict(
-    generator=dict(mid_channels=40, num_blocks=16),
+    generator=dict(mid_channels=40, num_blocks=22),
     train_cfg=dict(fix_iter=10_000_000),
 )
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)

@@ -7,12 +7,15 @@ _base_ = [
     '_base_/schedules/hours.py',
 ]
 
-model = dict(generator=dict(num_blocks=3, scale=1))
+model = dict(
+    generator=dict(num_blocks=3, scale=1),
+    train_cfg=dict(fix_iter=1000),
+)
 
 train_pipeline = [
     dict(type='LoadClip'),
-    # By up to 3 pixels a frame: of the 6 at each side, none is left.
-    dict(type='FixedCrop', keys=['gt'], crop_size=(84, 84)),
+    # By up to 3 pixels a frame: of the 9 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(106, 106)),
     dict(type='AddMotion'),
     dict(type='CompressVideo', qp=[27, 32, 37, 42]),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
@@ -21,10 +24,11 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=1,
+    batch_size=8,
+    num_workers=2,
     persistent_workers=True,
-    dataset=dict(num_input_frames=5, pipeline=train_pipeline),
+    dataset=dict(num_input_frames=7, pipeline=train_pipeline),
 )
 
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'flow_estimator': dict(lr_mult=0.25)}))
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -7,26 +7,37 @@ _base_ = [
     '_base_/schedules/hours.py',
 ]
 
-model = dict(generator=dict(num_blocks=3, scale=1))
+model = dict(
+    generator=dict(num_blocks=3, scale=1),
+    train_cfg=dict(fix_iter=1000),
+)
 
 train_pipeline = [
     dict(type='LoadClip'),
-    # By up to 2 pixels a frame: of the 10 at each side, none is left.
-    dict(type='FixedCrop', keys=['gt'], crop_size=(124, 124)),
-    dict(type='AddMotion', max_motion=2.0),
-    dict(type='AverageMotionBlur', num_frames=[5, 7], in_between=3),
+    # By up to 2 pixels a frame: of the 12 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(120, 120)),
+    dict(type='AddMotion', max_motion=2.0, prob=0.7),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='AverageMotionBlur', num_frames=[5, 7])],
+            [dict(type='AverageMotionBlur', num_frames=[5, 7], in_between=1)],
+        ],
+        prob=[0.7, 0.3],
+    ),
     # Near the border of a patch, the frames in between do not know what comes in.
-    dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(80, 80)),
+    dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(88, 88)),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=1,
+    batch_size=8,
+    num_workers=2,
     persistent_workers=True,
-    dataset=dict(num_input_frames=11, pipeline=train_pipeline),
+    dataset=dict(num_input_frames=13, pipeline=train_pipeline),
 )
 
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'flow_estimator': dict(lr_mult=0.25)}))
 default_hooks = dict(checkpoint=dict(interval=250))

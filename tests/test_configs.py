@@ -38,6 +38,8 @@ OTHERS = [
     's2svr_s_deblur',
     's2svr_demo_distill',
     'basicvsr_s_x4',
+    'basicvsr_s_compress',
+    'basicvsr_s_deblur',
     *(f's2svr_mfqev2_qp{qp}' for qp in (22, 27, 32, 37, 42)),
     *(
         f'{n}_vimeo90k_{kind}'
@@ -46,6 +48,8 @@ OTHERS = [
     ),
 ]
 RESTORATION = TRAINED + OTHERS
+# Frames that are blurred into others, in training and in testing.
+BLURRED = dict(s2svr_clips_deblur=(2, 2), s2svr_s_deblur=(6, 2), basicvsr_s_deblur=(6, 2))
 BENCHMARKS = [f'{n}_benchmarks' for n in ('s2svr', 'basicvsr', 'iconvsr', 'basicvsr_pp')]
 
 
@@ -155,7 +159,7 @@ def test_settings_of_the_paper(name, expected):
     'pair',
     [
         ('s2svr_demo', 'basicvsr_demo'),
-        ('s2svr_s_x4', 'basicvsr_s_x4'),
+        *((f's2svr_s_{task}', f'basicvsr_s_{task}') for task in ('x4', 'compress', 'deblur')),
         *(('s2svr_reds', f'{name}_reds') for name in ('basicvsr', 'iconvsr')),
         *(
             (f's2svr_vimeo90k_{kind}', f'{name}_vimeo90k_{kind}')
@@ -178,6 +182,11 @@ def loaders_of(cfg: Config, *parts: str) -> list[dict]:
 def size_for(cfg: Config) -> int:
     """Patches and heights of ground truth: BasicVSR++ takes no less than 64 pixels at its input."""
     return 256 if cfg.model.generator.type == 'BasicVSRPlusPlusNet' else 64
+
+
+def scale_of(cfg: Config) -> int:
+    generator = cfg.model.generator
+    return generator.get('scale', 1 if 'SameSize' in generator.type else 4)
 
 
 def margin_of(dataset: dict) -> int:
@@ -246,8 +255,7 @@ def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
     write_stand_ins(cfg, stand_in, 'train', 'test')
     shrink(cfg)
     monkeypatch.chdir(tmp_path)
-    # Frames that are blurred into others, in training and in testing.
-    lost, lost_in_test = dict(s2svr_clips_deblur=(2, 2), s2svr_s_deblur=(6, 2)).get(name, (0, 0))
+    lost, lost_in_test = BLURRED.get(name, (0, 0))
     training = DATASETS.build(cfg.train_dataloader.dataset)
     for i in range(len(training)):
         sample = training[i]
@@ -256,7 +264,7 @@ def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
         mirrored = 2 if 'vimeo90k' in name else 1
         assert len(inputs) == len(gt) == frames * mirrored - lost
         assert tuple(gt.shape[-2:]) == (size_for(cfg), size_for(cfg))
-        assert inputs.shape[-1] * cfg.model.generator.get('scale', 4) == size_for(cfg)
+        assert inputs.shape[-1] * scale_of(cfg) == size_for(cfg)
     for loader in loaders_of(cfg, 'test'):
         sample = DATASETS.build(loader.dataset)[0]
         assert len(sample['inputs']) == len(sample['data_samples'].gt_img) == 8 - lost_in_test

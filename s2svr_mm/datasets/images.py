@@ -53,4 +53,4 @@ def read_image(path: str) -> np.ndarray:
         image = image[:, :, :-1]
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(image[:, :, ::-1])
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)

@@ -1,8 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Networks and models."""
 
+from .basicvsr_same_size import BasicVSRSameSizeNet
 from .flow import PWCLite
 from .s2svr import S2SVR
 from .s2svr_net import S2SVRNet
 
-__all__ = ['S2SVR', 'PWCLite', 'S2SVRNet']
+__all__ = ['S2SVR', 'BasicVSRSameSizeNet', 'PWCLite', 'S2SVRNet']

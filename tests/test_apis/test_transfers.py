@@ -151,4 +151,5 @@ def test_offloading_saves_gpu_memory(make_clip):
         results.append(np.stack(list(restorer.restore(clip))).astype(int))
         peaks.append(torch.cuda.max_memory_allocated())
     assert np.abs(results[1] - results[0]).max() <= 1
-    assert peaks[1] < 0.8 * peaks[0]
+    # Of the states of 24 frames, those of two thirds at least lie elsewhere.
+    assert peaks[0] - peaks[1] > 16 * (16 * 128 * 128 * 4)
