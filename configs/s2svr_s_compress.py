@@ -1,5 +1,6 @@
-# A small S2SVR for compressed video, x265 at QP 27 to 42, made for hours on a CPU. It learns from
-# good clips alone, data/clips/train/gt (README, "Your own clips").
+# A small S2SVR for compressed video, x265 at QP 27 to 42, for minutes on a GPU or, with
+# batch_size=1, hours on a CPU. It learns from good clips alone, data/clips/train/gt (README, "Your
+# own clips").
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
