@@ -1,6 +1,6 @@
-# A small S2SVR for deblurring, for minutes on a GPU or, with batch_size=1, hours on a CPU. It learns
-# from sharp clips alone, data/clips/train/gt (README, "Your own clips"), blurred as over the time
-# of four or six frames.
+# A small S2SVR for deblurring, for minutes on a GPU or, with batch_size=1, hours on a CPU. It
+# learns from sharp clips alone, data/clips/train/gt (README, "Your own clips"), blurred as over the
+# time of four or six frames.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
