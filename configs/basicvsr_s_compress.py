@@ -8,16 +8,14 @@ model = dict(
     generator=dict(
         type='BasicVSRSameSizeNet',
         mid_channels=40,
-        num_blocks=23,
+        num_blocks=22,
+        unshuffle=2,
         spynet_pretrained='https://download.openmmlab.com/mmediting/restorers/'
         'basicvsr/spynet_20210409-c6c1bd09.pth',
     ),
     pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
-    train_cfg=dict(fix_iter=1000),
+    train_cfg=dict(fix_iter=10_000_000),
     data_preprocessor=dict(
         type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]
     ),
-)
-optim_wrapper = dict(
-    paramwise_cfg=dict(_delete_=True, custom_keys={'spynet': dict(lr_mult=0.25)}),
 )

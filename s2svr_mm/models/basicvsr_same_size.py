@@ -1,9 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """BasicVSR for tasks that keep the size of the frames: the baseline of deblurring and the like."""
 
+import torch
+import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
+from mmagic.models.editors.basicvsr.basicvsr_net import ResidualBlocksWithInputConv
 from mmagic.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
+
+from .unshuffling import unshuffle, unshuffle_flow
 
 
 @MODELS.register_module()
@@ -18,12 +23,60 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         mid_channels (int): Channels of the features. Default: 64.
         num_blocks (int): Residual blocks of each direction. Default: 30.
         spynet_pretrained (str, optional): File or address of SPyNet's weights. Default: None.
+        unshuffle (int): As that of :class:`S2SVRNet`. Default: 1.
     """
 
     def __init__(
-        self, mid_channels: int = 64, num_blocks: int = 30, spynet_pretrained: str | None = None
+        self,
+        mid_channels: int = 64,
+        num_blocks: int = 30,
+        spynet_pretrained: str | None = None,
+        unshuffle: int = 1,
     ) -> None:
         super().__init__(mid_channels, num_blocks, spynet_pretrained)
+        self.unshuffle = unshuffle
+        channels = 3 * unshuffle**2
+        if unshuffle > 1:
+            for name in ('backward_resblocks', 'forward_resblocks'):
+                blocks = ResidualBlocksWithInputConv(
+                    mid_channels + channels, mid_channels, num_blocks
+                )
+                setattr(self, name, blocks)
         self.upsample1 = nn.Conv2d(mid_channels, mid_channels, 3, padding=1)
         self.upsample2 = nn.Conv2d(mid_channels, 64, 3, padding=1)
+        self.conv_last = nn.Conv2d(64, channels, 3, padding=1)
         self.img_upsample = nn.Identity()
+
+    def compute_flow(self, lrs: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Computes the flows between neighbours on the frames as they were.
+
+        Args:
+            lrs (Tensor): Unshuffled frames, (n, t, c, h, w).
+
+        Returns:
+            tuple[Tensor | None, Tensor]: As ``BasicVSRNet.compute_flow``, for frames of this size.
+        """
+        if self.unshuffle == 1:
+            return super().compute_flow(lrs)
+        flows = super().compute_flow(F.pixel_shuffle(lrs, self.unshuffle))
+        return tuple(
+            flow if flow is None else _by_frame(unshuffle_flow, flow, self.unshuffle)
+            for flow in flows
+        )
+
+    def forward(self, lrs: Tensor) -> Tensor:
+        """Restores a clip.
+
+        Args:
+            lrs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
+
+        Returns:
+            Tensor: Restored frames, (n, t, 3, h, w).
+        """
+        h, w = lrs.shape[-2:]
+        restored = super().forward(_by_frame(unshuffle, lrs, self.unshuffle))
+        return F.pixel_shuffle(restored, self.unshuffle)[..., :h, :w]
+
+
+def _by_frame(function, clip: Tensor, factor: int) -> Tensor:
+    return torch.unflatten(function(clip.flatten(0, 1), factor), 0, clip.shape[:2])

@@ -65,11 +65,13 @@ def see_detail(conv: nn.Conv2d) -> None:
     Only initial values: training is free to read brightness later.
 
     Args:
-        conv (nn.Conv2d): A convolution of frames in [0, 1]; its weights are drawn anew.
+        conv (nn.Conv2d): A convolution of frames in [0, 1], which may be unshuffled: all that it
+            reads of one colour sums to zero. Its weights are drawn anew.
     """
     with torch.no_grad():
-        nn.init.normal_(conv.weight, std=1.5)
-        conv.weight -= conv.weight.mean((2, 3), keepdim=True)
+        nn.init.normal_(conv.weight, std=1.5 * math.sqrt(3 / conv.in_channels))
+        colours = conv.weight.unflatten(1, (3, -1))
+        colours -= colours.mean((2, 3, 4), keepdim=True)
 
 
 def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:
