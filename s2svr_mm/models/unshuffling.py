@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def unshuffle(x: Tensor, factor: int) -> Tensor:
-    """Makes frames smaller without losing a value: of each square of pixels, one with more channels.
+    """Makes frames smaller without losing a value: of a square of pixels, one of more channels.
 
     ``F.pixel_shuffle`` is the way back (Shi et al., CVPR 2016). The border is repeated where a
     side is no multiple of the factor.
