@@ -30,13 +30,23 @@ class AddMotion(BaseTransform):
     Args:
         max_motion (float): Longest vector in pixels a frame; most are shorter. Default: 3.0.
         prob (float): Share of the clips that drift. Default: 0.5.
+        min_motion (float, optional): If given, the mean length of a clip's vectors is drawn
+            evenly between this and ``max_motion``. For blur: where most clips hardly move, the best
+            that a young network can do is nothing, and it stays there. Default: None.
     """
 
-    def __init__(self, max_motion: float = 3.0, prob: float = 0.5) -> None:
+    def __init__(
+        self, max_motion: float = 3.0, prob: float = 0.5, min_motion: float | None = None
+    ) -> None:
         if max_motion <= 0 or not 0 <= prob <= 1:
             raise ValueError(f'Got max_motion={max_motion} (over 0) and prob={prob} (0 to 1).')
+        if min_motion is not None and not 0 <= min_motion <= max_motion:
+            raise ValueError(
+                f'min_motion must be between 0 and max_motion={max_motion}, but got {min_motion}.'
+            )
         self.max_motion = max_motion
         self.prob = prob
+        self.min_motion = min_motion
 
     def transform(self, results: dict) -> dict:
         """Move a clip.
@@ -64,6 +74,11 @@ class AddMotion(BaseTransform):
             results['gt'] = [frame[inner] for frame in frames]
             return results
         field = random_field(torch.zeros(1, 1, h, w), self.max_motion)[0].permute(1, 2, 0).numpy()
+        if self.min_motion is not None:
+            mean = np.linalg.norm(field, axis=-1).mean()
+            field *= np.float32(np.random.uniform(self.min_motion, self.max_motion) / mean)
+            lengths = np.linalg.norm(field, axis=-1, keepdims=True)
+            field *= self.max_motion / np.maximum(lengths, self.max_motion)
         grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
         results['gt'] = [
             to_uint8(
@@ -72,6 +87,8 @@ class AddMotion(BaseTransform):
                     (grid + np.float32(index - middle) * field)[inner],
                     None,
                     cv2.INTER_LANCZOS4,
+                    # The kernel may reach over the border.
+                    borderMode=cv2.BORDER_REPLICATE,
                 )
             )
             for index, frame in enumerate(frames)
@@ -79,4 +96,7 @@ class AddMotion(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(max_motion={self.max_motion}, prob={self.prob})'
+        return (
+            f'{type(self).__name__}(max_motion={self.max_motion}, prob={self.prob}, '
+            f'min_motion={self.min_motion})'
+        )

@@ -43,6 +43,24 @@ def test_a_clip_drifts_evenly(still):
     np.testing.assert_allclose(steps, np.broadcast_to(np.mean(steps, 0), (4, 2)), atol=0.3)
 
 
+def test_mean_motion_is_drawn_evenly():
+    y, x = np.mgrid[:60, :52]
+    ramp = np.stack((4 * x, 4 * y, 0 * x), -1).astype(np.uint8)
+    transform = build(max_motion=3.0, prob=1.0, min_motion=1.5)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    means = []
+    for _ in range(40):
+        first, *_, last = transform(dict(gt=[ramp] * 5))['gt']
+        # Four steps of motion, on a ramp of four levels a pixel.
+        motion = np.linalg.norm((last.astype(float) - first)[..., :2] / 16, axis=-1)
+        assert motion.max() < 3.2
+        means.append(motion.mean())
+    assert min(means) > 1.2
+    assert 1.9 < np.mean(means) < 2.4
+    assert np.std(means) > 0.25
+
+
 def test_share_of_the_clips(still):
     transform = build(max_motion=1.0, prob=0.3)
     np.random.seed(0)
@@ -60,3 +78,5 @@ def test_bad_input_is_named(still):
         build(max_motion=13.0)(dict(gt=still))
     with pytest.raises(ValueError, match=r'max_motion=0 \(over 0\)'):
         build(max_motion=0)
+    with pytest.raises(ValueError, match=r'between 0 and max_motion=2\.0, but got 2\.5'):
+        build(max_motion=2.0, min_motion=2.5)
