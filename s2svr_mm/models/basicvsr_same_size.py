@@ -48,15 +48,15 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         self.img_upsample = nn.Identity()
 
     def compute_flow(self, lrs: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Computes the flows between neighbours on the frames as they were.
+        """Computes the flows between neighbours, always on frames as they were.
 
         Args:
-            lrs (Tensor): Unshuffled frames, (n, t, c, h, w).
+            lrs (Tensor): Frames, (n, t, 3, h, w), or unshuffled ones of more channels.
 
         Returns:
             tuple[Tensor | None, Tensor]: As ``BasicVSRNet.compute_flow``, for frames of this size.
         """
-        if self.unshuffle == 1:
+        if lrs.shape[2] == 3:
             return super().compute_flow(lrs)
         flows = super().compute_flow(F.pixel_shuffle(lrs, self.unshuffle))
         return tuple(

@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmagic.registry import MODELS
 from torch import nn
+from torch.nn import functional
 
 import s2svr_mm  # noqa: F401
 
@@ -42,3 +43,18 @@ def test_every_weight_learns(network, clip):
         # Flow between frames of noise may be out of reach of a gradient.
         if not name.startswith('spynet'):
             assert parameter.grad.abs().max() > 0, name
+
+
+def test_flow_of_unshuffled_frames_is_that_of_the_frames(clip):
+    torch.manual_seed(0)
+    network = MODELS.build(
+        dict(type='BasicVSRSameSizeNet', mid_channels=4, num_blocks=1, unshuffle=2)
+    )
+    nn.init.constant_(network.spynet.basic_module[-1].basic_module[-1].conv.bias, 3.0)
+    network.check_if_mirror_extended(clip)
+    small = functional.pixel_unshuffle(clip, 2)
+    for flow, of_small in zip(network.compute_flow(clip), network.compute_flow(small), strict=True):
+        assert flow.shape == (1, 2, 2, 64, 64)
+        expected = functional.avg_pool2d(flow[0], 2)[None] / 2
+        torch.testing.assert_close(of_small, expected)
+        assert expected.abs().mean() > 1
