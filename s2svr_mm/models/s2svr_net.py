@@ -301,8 +301,8 @@ class S2SVRNet(BaseModule):
             frames of super-resolution. None for their own size, which the estimator pads as it
             needs. Defaults to None.
         unshuffle (int): Side of the squares of pixels that become one pixel of more channels, in
-            which the network works. 1, as in the paper, or 2 or 4 at scale 1, for about a quarter
-            or a sixteenth of the cost and as many times the view. Defaults to 1.
+            which the network works: 1, as in the paper, or 2 or 4 at scale 1, for about a quarter
+            or a sixteenth of the cost. Defaults to 1.
         with_cp (bool): Whether to save memory in training by computing each step of the
             recurrence again in the backward pass. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
