@@ -59,6 +59,11 @@ def parse_args(recipes: dict) -> argparse.Namespace:
     own.add_argument(
         '--val', nargs='+', default=[], help='clips to validate on (default: the last one)'
     )
+    own.add_argument(
+        '--halved',
+        action='store_true',
+        help='each clip to train on a second time at half its size, where soft video is sharp',
+    )
     return parser.parse_args()
 
 
@@ -74,7 +79,15 @@ def main() -> None:
     args = parse_args(RECIPES)
     with one_clear_message(args.debug):
         if args.name == 'clips':
-            prepare_clips(args.src, args.dst, args.degradation, args.scale, args.val, args.workers)
+            prepare_clips(
+                args.src,
+                args.dst,
+                args.degradation,
+                args.scale,
+                args.val,
+                args.workers,
+                halved=args.halved,
+            )
         else:
             prepare_published(
                 RECIPES[args.name],

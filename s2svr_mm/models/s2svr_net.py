@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The S2SVR network: a sequence of frames in, the restored sequence out."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,7 +15,7 @@ from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run,
 from .flow.estimators import neighbour_flows
 from .local_attention import LocalAttention
 from .unshuffling import unshuffle, unshuffle_flow
-from .warping import FlowSampler
+from .warping import FlowSampler, warp
 
 
 def _lrelu(x: Tensor) -> Tensor:
@@ -144,6 +145,59 @@ class FeedbackHead(BaseModule):
         return x
 
 
+class DetailBranch(BaseModule):
+    """What a frame and its neighbours show at a pixel to a residual, beside the recurrence's.
+
+    It reads what of a frame differs from the mean around it, and the differences of both its
+    neighbours, aligned, to it: all small, and enlarged to about unit variance. Where the restored
+    frame is the input and a small correction (compression), the recurrence alone learns for hours
+    without ever comparing neighbours; from their differences the correction is nearly linear. Not
+    in the paper. Its residual starts at zero, so a network trained without it can go on with it.
+
+    Args:
+        channels (int): Channels of the features.
+        num_blocks (int): Residual blocks.
+        unshuffle (int): As that of :class:`S2SVRNet`. Defaults to 1.
+    """
+
+    def __init__(self, channels: int, num_blocks: int, unshuffle: int = 1) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.first = conv_for_lrelu(9 * unshuffle**2, channels)
+        self.blocks = residual_blocks(channels, num_blocks)
+        self.last = nn.Conv2d(channels, 3 * unshuffle**2, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self,
+        frame: Tensor,
+        previous: tuple[Tensor, Tensor] | None,
+        following: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Reads one frame.
+
+        Args:
+            frame (Tensor): (n, 3, h, w).
+            previous (tuple[Tensor, Tensor], optional): The frame before and the flow to it, (n, 2,
+                h, w); None at the end of a clip, where it counts as equal.
+            following (tuple[Tensor, Tensor], optional): The same of the frame after.
+
+        Returns:
+            Tensor: (n, 3 * unshuffle ** 2, ceil(h / unshuffle), ceil(w / unshuffle)).
+        """
+        mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
+        seen = [10 * (frame - mean)]
+        for neighbour in (previous, following):
+            if neighbour is None:
+                seen.append(torch.zeros_like(frame))
+            else:
+                seen.append(20 * (warp(*neighbour, padding_mode='border') - frame))
+        x = unshuffle(torch.cat(seen, dim=1), self.unshuffle)
+        x = self.first(x.contiguous(memory_format=torch.channels_last))
+        return self.last(self.blocks(_lrelu(x)))
+
+
 class Decoder(BaseModule):
     """Restores the frames from the last to the first, each from the one after it.
 
@@ -188,6 +242,7 @@ class Decoder(BaseModule):
         states: Sequence[Tensor],
         to_next: Sequence[FlowSampler],
         to_previous: Sequence[FlowSampler],
+        details: Callable[[int], Tensor] | None = None,
     ) -> list[Tensor]:
         """Restores a clip.
 
@@ -197,6 +252,8 @@ class Decoder(BaseModule):
             states (Sequence[Tensor]): The encoder's state for each layer, (n, c, h, w).
             to_next (Sequence[FlowSampler]): As the encoder's.
             to_previous (Sequence[FlowSampler]): As the encoder's.
+            details (Callable, optional): Number of a frame to what is added to it beside the
+                residual, (n, frame_channels, h, w). Defaults to None.
 
         Returns:
             list[Tensor]: t restored frames, (n, frame_channels, scale * h, scale * w).
@@ -211,9 +268,10 @@ class Decoder(BaseModule):
             values, counts = [], []
             if self.attention is not None:
                 values, counts = self._neighbours(i, encoded, to_next, to_previous)
+            detail = None if details is None else details(i)
             first, *rest = carried.split(channels, dim=1)
             output, *rest = run(
-                self._step, frames[i], first, rest, values, counts, with_cp=self.with_cp
+                self._step, frames[i], first, rest, values, counts, detail, with_cp=self.with_cp
             )
             restored.append(output)
             carried = torch.cat(rest, dim=1)
@@ -226,6 +284,7 @@ class Decoder(BaseModule):
         states: Sequence[Tensor],
         values: Sequence[Tensor],
         counts: Sequence[int],
+        detail: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """Restores one frame; returns it and the new states of the layers."""
         new_states = []
@@ -246,6 +305,8 @@ class Decoder(BaseModule):
             frame = F.interpolate(
                 frame, scale_factor=self.scale, mode='bilinear', align_corners=False
             )
+        if detail is not None:
+            frame = frame + detail
         return (frame + self.output(x), *new_states)
 
     def _neighbours(
@@ -303,6 +364,9 @@ class S2SVRNet(BaseModule):
         unshuffle (int): Side of the squares of pixels that become one pixel of more channels, in
             which the network works: 1, as in the paper, or 2 or 4 at scale 1, for about a quarter
             or a sixteenth of the cost. Defaults to 1.
+        detail_blocks (int, optional): At scale 1, residual blocks of a :class:`DetailBranch` beside
+            the recurrence, which the paper does not have. None for no such branch. Defaults to
+            None.
         with_cp (bool): Whether to save memory in training by computing each step of the
             recurrence again in the backward pass. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
@@ -321,6 +385,7 @@ class S2SVRNet(BaseModule):
         flow_estimator: dict | nn.Module | None = None,
         flow_input_size: tuple[int, int] | int | None = None,
         unshuffle: int = 1,
+        detail_blocks: int | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -332,11 +397,14 @@ class S2SVRNet(BaseModule):
                 'unshuffle must be 1, or 2 or 4 with a scale of 1, but got '
                 f'unshuffle={unshuffle} and scale={scale}.'
             )
+        if detail_blocks is not None and scale > 1:
+            raise ValueError(f'detail_blocks needs a scale of 1, but got scale={scale}.')
         for name, value, least in (
             ('mid_channels', mid_channels, 2),
             ('num_blocks', num_blocks, 0),
             ('num_layers', num_layers, 1),
             ('attention_radius', attention_radius, 0),
+            ('detail_blocks', detail_blocks or 0, 0),
             ('flow_input_size', flow_input_size if isinstance(flow_input_size, int) else 1, 1),
         ):
             if value < least:
@@ -348,6 +416,9 @@ class S2SVRNet(BaseModule):
         self.encoder = Encoder(mid_channels, num_blocks, num_layers, channels)
         self.decoder = Decoder(
             mid_channels, num_blocks, num_layers, scale, attention_radius, channels
+        )
+        self.details = (
+            None if detail_blocks is None else DetailBranch(mid_channels, detail_blocks, unshuffle)
         )
         if flow_estimator is None:
             flow_estimator = dict(type='PWCLite')
@@ -413,6 +484,9 @@ class S2SVRNet(BaseModule):
         flows_forward, flows_backward = self.compute_flow(lqs) if flows is None else flows
         frames = lqs.unbind(1)
         directions = flows_forward.unbind(1), flows_backward.unbind(1)
+        details = None
+        if self.details is not None:
+            details = functools.partial(self._details, frames, *directions)
         if self.unshuffle > 1:
             frames = [unshuffle(frame, self.unshuffle) for frame in frames]
             directions = [
@@ -421,11 +495,24 @@ class S2SVRNet(BaseModule):
         frames = [frame.contiguous(memory_format=torch.channels_last) for frame in frames]
         to_next, to_previous = ([FlowSampler(flow) for flow in flows] for flows in directions)
         encoded, states = self.encoder(frames, to_next, to_previous)
-        restored = torch.stack(self.decoder(frames, encoded, states, to_next, to_previous), dim=1)
+        restored = self.decoder(frames, encoded, states, to_next, to_previous, details)
+        restored = torch.stack(restored, dim=1)
         if self.unshuffle > 1:
             restored = F.pixel_shuffle(restored, self.unshuffle)
             restored = restored[..., : lqs.shape[-2], : lqs.shape[-1]]
         return restored
+
+    def _details(
+        self,
+        frames: Sequence[Tensor],
+        flows_forward: Sequence[Tensor],
+        flows_backward: Sequence[Tensor],
+        i: int,
+    ) -> Tensor:
+        """Residual of frame i by the branch beside the recurrence."""
+        previous = (frames[i - 1], flows_forward[i - 1]) if i > 0 else None
+        following = (frames[i + 1], flows_backward[i]) if i < len(frames) - 1 else None
+        return run(self.details, frames[i], previous, following, with_cp=self.decoder.with_cp)
 
 
 def _check_frames(lqs: Tensor) -> None:

@@ -181,10 +181,17 @@ def test_training_counts_forward_and_backward(net):
     assert all(p.grad is None for p in net.parameters())
 
 
-def test_plain_form_is_refused_where_there_is_none():
-    flow = dict(type='PWCLite', normalize_features=True)
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(flow_estimator=dict(type='PWCLite', normalize_features=True)),
+        dict(scale=1, unshuffle=2),
+        dict(scale=1, detail_blocks=0),
+    ],
+)
+def test_plain_form_is_refused_where_there_is_none(kwargs):
     with pytest.raises(ValueError, match='plain form'):
-        plain_form(S2SVRNet(8, 1, 2, flow_estimator=flow))
+        plain_form(S2SVRNet(8, 1, 2, **kwargs))
 
 
 def test_baselines_are_of_the_published_sizes():

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..clips import find_clips, open_clip
@@ -24,6 +25,7 @@ def prepare_clips(
     val: Sequence[str] = (),
     workers: int = 1,
     report: Callable[[str], None] = print,
+    halved: bool = False,
 ) -> None:
     """Make ``train/lq``, ``train/gt``, ``val/lq`` and ``val/gt`` from good videos.
 
@@ -41,10 +43,13 @@ def prepare_clips(
             endings. Default: the last clip.
         workers (int): Number of processes.
         report (Callable[[str], None]): Where messages go.
+        halved (bool): Whether each clip to train on comes a second time at half its size, as
+            ``<name>_half``. What a camera or a codec left soft is sharp there. Default: False.
 
     Raises:
         DataError: There are fewer than two clips, a clip of ``val`` is unknown, a clip can't be
-            read, ``dst`` was prepared in another way, or the disk is full.
+            read, ``dst`` was prepared in another way, a name would be used twice, or the disk is
+            full.
     """
     check_name(degradation)
     if not src.is_dir():
@@ -61,20 +66,27 @@ def prepare_clips(
         raise DataError(f'{src} has no clip {", ".join(unknown)}. It has: {", ".join(clips)}.')
     if len(set(val)) == len(clips):
         raise DataError('All clips are kept for validation; none is left to train on.')
+    halves = {f'{key}_half': path for key, path in clips.items() if halved and key not in val}
+    if taken := sorted(set(halves) & set(clips)):
+        raise DataError(f'{src} has a clip {taken[0]} already. Rename it, or leave out --halved.')
+    settings = dict(degradation=degradation, scale=scale, val=sorted(set(val)))
+    if halved:
+        settings['halved'] = True
     with disk_errors(dst):
         clear_unfinished(dst)
-        _remember_settings(dst, dict(degradation=degradation, scale=scale, val=sorted(set(val))))
+        _remember_settings(dst, settings)
         tasks = [
-            (path, key, dst / ('val' if key in val else 'train'), degradation, scale, dst)
-            for key, path in clips.items()
+            (path, key, dst / ('val' if key in val else 'train'), degradation, scale, dst, shrink)
+            for shrink, group in ((1, clips), (2, halves))
+            for key, path in group.items()
         ]
         lengths = run_tasks(prepare_clip, tasks, workers, 'Preparing')
         clear_unfinished(dst)
-    report(f'{dst} is ready: {len(clips)} clips, {sum(lengths)} frames; val: {", ".join(val)}.')
+    report(f'{dst} is ready: {len(tasks)} clips, {sum(lengths)} frames; val: {", ".join(val)}.')
 
 
 def prepare_clip(
-    path: str, name: str, folder: Path, degradation: str, scale: int, root: Path
+    path: str, name: str, folder: Path, degradation: str, scale: int, root: Path, shrink: int = 1
 ) -> int:
     """Write one clip as ``lq/<name>`` and ``gt/<name>``, unless both are there.
 
@@ -85,6 +97,7 @@ def prepare_clip(
         degradation (str): See :func:`.degradations.check_name`.
         scale (int): For 'bi' and 'bd'.
         root (Path): The folder being prepared.
+        shrink (int): How many times smaller the frames become first. Default: 1.
 
     Returns:
         int: The number of frames written, or found.
@@ -96,8 +109,24 @@ def prepare_clip(
         raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
     gt = folder / 'gt' / name
     frames = check_sizes(iterate_frames(path), path)
+    if shrink > 1:
+        frames = (shrunk(frame, shrink) for frame in frames)
     write_folders([gt, folder / 'lq' / name], degrade_frames(frames, degradation, scale), root)
     return open_clip(str(gt)).num_frames
+
+
+def shrunk(frame: np.ndarray, times: int) -> np.ndarray:
+    """Make a frame smaller by the mean over its area.
+
+    Args:
+        frame (np.ndarray): (h, w, 3), uint8.
+        times (int): How many times smaller.
+
+    Returns:
+        np.ndarray: (h // times, w // times, 3), uint8.
+    """
+    h, w = frame.shape[:2]
+    return cv2.resize(frame, (max(w // times, 1), max(h // times, 1)), interpolation=cv2.INTER_AREA)
 
 
 def check_sizes(frames: Iterable[np.ndarray], path: str) -> Iterator[np.ndarray]:

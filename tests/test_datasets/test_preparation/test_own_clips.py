@@ -69,6 +69,23 @@ class TestPrepareClips:
         expected = CompressVideo(qp=37).transform(dict(gt=source))['img']
         np.testing.assert_array_equal(frames(dst / 'val/lq/walk'), expected)
 
+    def test_halved_clips_are_means_of_four_pixels(self, src, dst):
+        prepare_clips(src, dst, 'qp37', val=['trip/day10'], halved=True)
+        assert sorted(os.listdir(dst / 'train/gt')) == [
+            'walk',
+            'walk_half',
+            'zoo_96x72_8',
+            'zoo_96x72_8_half',
+        ]
+        assert os.listdir(dst / 'val/gt/trip') == ['day10']
+        whole = np.stack(frames(dst / 'train/gt/walk')).astype(float)
+        mean = whole.reshape(9, 37, 2, 49, 2, 3).mean((2, 4))
+        half = np.stack(frames(dst / 'train/gt/walk_half'))
+        assert half.shape == mean.shape
+        assert np.abs(half - mean).max() <= 0.5
+        expected = CompressVideo(qp=37).transform(dict(gt=list(half)))['img']
+        np.testing.assert_array_equal(frames(dst / 'train/lq/walk_half'), expected)
+
     def test_blur_is_that_of_the_whole_clip(self, src, dst):
         prepare_clips(src, dst, 'blur')
         expected = AverageMotionBlur(7).transform(dict(gt=frames(src / 'walk.mp4')))
@@ -140,6 +157,17 @@ class TestProblems:
     def test_unknown_clip_for_validation(self, src, dst):
         with pytest.raises(DataError, match=r'has no clip run\. It has: trip/day10, walk, zoo'):
             prepare_clips(src, dst, val=['run'])
+
+    def test_name_of_a_half_is_taken(self, src, dst):
+        shutil.copy(src / 'walk.mp4', src / 'walk_half.mp4')
+        with pytest.raises(DataError, match='has a clip walk_half already'):
+            prepare_clips(src, dst, halved=True)
+
+    def test_halved_is_another_setting(self, src, dst):
+        prepare_clips(src, dst, halved=True)
+        prepare_clips(src, dst, halved=True)
+        with pytest.raises(DataError, match='other settings'):
+            prepare_clips(src, dst)
 
     def test_nothing_left_to_train_on(self, src, dst):
         with pytest.raises(DataError, match='none is left'):
