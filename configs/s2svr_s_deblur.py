@@ -1,7 +1,7 @@
 # A small S2SVR for deblurring, for hours on a CPU. It works on squares of two by two pixels, at a
-# quarter of the cost. It learns from sharp clips alone, data/clips/train/gt (README, "Your own
-# clips"), blurred as over the time of four or six frames; many small patches, for each of which one
-# blur is all there is to learn from.
+# quarter of the cost, and has the branch of s2svr_s_compress. It learns from sharp clips alone,
+# data/clips/train/gt (README, "Your own clips"), blurred as over the time of four or six frames;
+# many small patches, for each of which one blur is all there is to learn from.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
@@ -9,14 +9,14 @@ _base_ = [
     '_base_/schedules/hours.py',
 ]
 
-model = dict(generator=dict(num_blocks=3, scale=1, unshuffle=2))
+model = dict(generator=dict(num_blocks=3, scale=1, unshuffle=2, detail_blocks=6))
 
 train_pipeline = [
     dict(type='LoadClip'),
-    # By up to 1.5 pixels a frame: of the 8 at each side, none is left.
-    dict(type='FixedCrop', keys=['gt'], crop_size=(80, 80)),
-    dict(type='AddMotion', max_motion=1.5, prob=1.0, min_motion=0.6),
-    dict(type='AverageMotionBlur', num_frames=[5, 7]),
+    # By up to 2 pixels a frame: of the 10 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(84, 84)),
+    dict(type='AddMotion', max_motion=2.0, prob=1.0, min_motion=0.6),
+    dict(type='AverageMotionBlur', num_frames=[5, 7, 7]),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
