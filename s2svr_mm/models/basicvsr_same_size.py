@@ -4,7 +4,6 @@
 import torch
 import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
-from mmagic.models.editors.basicvsr.basicvsr_net import ResidualBlocksWithInputConv
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
@@ -37,11 +36,8 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         self.unshuffle = unshuffle
         channels = 3 * unshuffle**2
         if unshuffle > 1:
-            for name in ('backward_resblocks', 'forward_resblocks'):
-                blocks = ResidualBlocksWithInputConv(
-                    mid_channels + channels, mid_channels, num_blocks
-                )
-                setattr(self, name, blocks)
+            for blocks in (self.backward_resblocks, self.forward_resblocks):
+                blocks.main[0] = nn.Conv2d(mid_channels + channels, mid_channels, 3, padding=1)
         self.upsample1 = nn.Conv2d(mid_channels, mid_channels, 3, padding=1)
         self.upsample2 = nn.Conv2d(mid_channels, 64, 3, padding=1)
         self.conv_last = nn.Conv2d(64, channels, 3, padding=1)
