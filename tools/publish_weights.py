@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 
@@ -38,6 +39,24 @@ def main() -> None:
 
     with one_clear_message(args.debug):
         publish(args.config, args.checkpoint, args.name, args.about, args.folder, args.overwrite)
+
+
+def deflated(archive: bytes) -> bytes:
+    """Compress what ``torch.save`` wrote; ``torch.load`` reads it as before, but for ``mmap``.
+
+    Args:
+        archive (bytes): A ZIP file, nothing in it compressed.
+
+    Returns:
+        bytes: The same, about a twelfth smaller with weights of half precision.
+    """
+    smaller = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(smaller, 'w') as new:
+        for entry in old.infolist():
+            # The time of an entry is that of 1980, as torch wrote it: equal weights, equal files.
+            copy = zipfile.ZipInfo(entry.filename, entry.date_time)
+            new.writestr(copy, old.read(entry), zipfile.ZIP_DEFLATED, compresslevel=9)
+    return smaller.getvalue()
 
 
 def publish(
@@ -98,7 +117,7 @@ def publish(
     buffer = io.BytesIO()
     torch.save({'state_dict': half}, buffer)
     backend = AtomicBackend()
-    backend.put(buffer.getvalue(), str(file))
+    backend.put(deflated(buffer.getvalue()), str(file))
     if listed:
         models = target / MODEL_LIST
         entries = json.loads(models.read_text()) if models.exists() else {}
