@@ -10,7 +10,15 @@ _base_ = [
     '_base_/schedules/hours.py',
 ]
 
-model = dict(generator=dict(num_blocks=3, scale=1, unshuffle=2, detail_blocks=6))
+model = dict(
+    generator=dict(
+        num_blocks=3,
+        scale=1,
+        unshuffle=2,
+        refine_flow=True,
+        detail_branch=dict(num_blocks=6, aligned=4),
+    )
+)
 
 train_pipeline = [
     dict(type='LoadClip'),

@@ -122,10 +122,12 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
         or isinstance(net.flow_input_size, int)
         or net.unshuffle != 1
         or net.details is not None
+        or net.refine_flow
     ):
         raise ValueError(
             'the plain form needs PWCLite of radius 4 that does not normalize its features, '
-            'attention_radius=1, unshuffle=1, no detail_blocks and no factor as flow_input_size: '
+            'attention_radius=1, unshuffle=1, no refine_flow, detail_branch or factor as '
+            'flow_input_size: '
             'leave it out with --models'
         )
     plain = PlainS2SVRNet(

@@ -12,10 +12,12 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run, see_detail
+from .detail_branch import DetailBranch
 from .flow.estimators import neighbour_flows
+from .flow.refinement import refine_flow
 from .local_attention import LocalAttention
 from .unshuffling import unshuffle, unshuffle_flow
-from .warping import FlowSampler, warp
+from .warping import FlowSampler
 
 
 def _lrelu(x: Tensor) -> Tensor:
@@ -143,59 +145,6 @@ class FeedbackHead(BaseModule):
         for conv in self.convs:
             x = _lrelu(conv(x))
         return x
-
-
-class DetailBranch(BaseModule):
-    """What a frame and its neighbours show at a pixel to a residual, beside the recurrence's.
-
-    It reads what of a frame differs from the mean around it, and the differences of both its
-    neighbours, aligned, to it: all small, and enlarged to about unit variance. Where the restored
-    frame is the input and a small correction (compression), the recurrence alone learns for hours
-    without ever comparing neighbours; from their differences the correction is nearly linear. Not
-    in the paper. Its residual starts at zero, so a network trained without it can go on with it.
-
-    Args:
-        channels (int): Channels of the features.
-        num_blocks (int): Residual blocks.
-        unshuffle (int): As that of :class:`S2SVRNet`. Defaults to 1.
-    """
-
-    def __init__(self, channels: int, num_blocks: int, unshuffle: int = 1) -> None:
-        super().__init__()
-        self.unshuffle = unshuffle
-        self.first = conv_for_lrelu(9 * unshuffle**2, channels)
-        self.blocks = residual_blocks(channels, num_blocks)
-        self.last = nn.Conv2d(channels, 3 * unshuffle**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(
-        self,
-        frame: Tensor,
-        previous: tuple[Tensor, Tensor] | None,
-        following: tuple[Tensor, Tensor] | None,
-    ) -> Tensor:
-        """Reads one frame.
-
-        Args:
-            frame (Tensor): (n, 3, h, w).
-            previous (tuple[Tensor, Tensor], optional): The frame before and the flow to it, (n, 2,
-                h, w); None at the end of a clip, where it counts as equal.
-            following (tuple[Tensor, Tensor], optional): The same of the frame after.
-
-        Returns:
-            Tensor: (n, 3 * unshuffle ** 2, ceil(h / unshuffle), ceil(w / unshuffle)).
-        """
-        mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
-        seen = [10 * (frame - mean)]
-        for neighbour in (previous, following):
-            if neighbour is None:
-                seen.append(torch.zeros_like(frame))
-            else:
-                seen.append(20 * (warp(*neighbour, padding_mode='border') - frame))
-        x = unshuffle(torch.cat(seen, dim=1), self.unshuffle)
-        x = self.first(x.contiguous(memory_format=torch.channels_last))
-        return self.last(self.blocks(_lrelu(x)))
 
 
 class Decoder(BaseModule):
@@ -364,9 +313,11 @@ class S2SVRNet(BaseModule):
         unshuffle (int): Side of the squares of pixels that become one pixel of more channels, in
             which the network works: 1, as in the paper, or 2 or 4 at scale 1, for about a quarter
             or a sixteenth of the cost. Defaults to 1.
-        detail_blocks (int, optional): At scale 1, residual blocks of a :class:`DetailBranch` beside
-            the recurrence, which the paper does not have. None for no such branch. Defaults to
-            None.
+        refine_flow (bool): Whether a step of :func:`.refine_flow` follows the estimator, which the
+            paper does not have. Defaults to False.
+        detail_branch (dict, optional): At scale 1, arguments of a :class:`.DetailBranch` beside the
+            recurrence, which the paper does not have: ``num_blocks``, ``aligned``, ``in_place``.
+            None for no such branch. Defaults to None.
         with_cp (bool): Whether to save memory in training by computing each step of the
             recurrence again in the backward pass. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
@@ -385,7 +336,8 @@ class S2SVRNet(BaseModule):
         flow_estimator: dict | nn.Module | None = None,
         flow_input_size: tuple[int, int] | int | None = None,
         unshuffle: int = 1,
-        detail_blocks: int | None = None,
+        refine_flow: bool = False,
+        detail_branch: dict | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -397,14 +349,13 @@ class S2SVRNet(BaseModule):
                 'unshuffle must be 1, or 2 or 4 with a scale of 1, but got '
                 f'unshuffle={unshuffle} and scale={scale}.'
             )
-        if detail_blocks is not None and scale > 1:
-            raise ValueError(f'detail_blocks needs a scale of 1, but got scale={scale}.')
+        if detail_branch is not None and scale > 1:
+            raise ValueError(f'detail_branch needs a scale of 1, but got scale={scale}.')
         for name, value, least in (
             ('mid_channels', mid_channels, 2),
             ('num_blocks', num_blocks, 0),
             ('num_layers', num_layers, 1),
             ('attention_radius', attention_radius, 0),
-            ('detail_blocks', detail_blocks or 0, 0),
             ('flow_input_size', flow_input_size if isinstance(flow_input_size, int) else 1, 1),
         ):
             if value < least:
@@ -412,13 +363,16 @@ class S2SVRNet(BaseModule):
         self.scale = scale
         self.flow_input_size = flow_input_size
         self.unshuffle = unshuffle
+        self.refine_flow = refine_flow
         channels = 3 * unshuffle**2
         self.encoder = Encoder(mid_channels, num_blocks, num_layers, channels)
         self.decoder = Decoder(
             mid_channels, num_blocks, num_layers, scale, attention_radius, channels
         )
         self.details = (
-            None if detail_blocks is None else DetailBranch(mid_channels, detail_blocks, unshuffle)
+            None
+            if detail_branch is None
+            else DetailBranch(mid_channels, unshuffle=unshuffle, **detail_branch)
         )
         if flow_estimator is None:
             flow_estimator = dict(type='PWCLite')
@@ -464,7 +418,14 @@ class S2SVRNet(BaseModule):
         if t == 1:
             none = lqs.new_zeros(n, 0, 2, h, w)
             return none, none
-        flows = neighbour_flows(self.flow_estimator, lqs.unbind(1), self.flow_input_size)
+        frames = lqs.unbind(1)
+        flows = neighbour_flows(self.flow_estimator, frames, self.flow_input_size)
+        if self.refine_flow:
+            pairs = frames[1:], frames[:-1]
+            flows = (
+                list(map(refine_flow, *pairs, flows[0])),
+                list(map(refine_flow, *pairs[::-1], flows[1])),
+            )
         return torch.stack(flows[0], 1), torch.stack(flows[1], 1)
 
     def forward(self, lqs: Tensor, flows: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -510,9 +471,9 @@ class S2SVRNet(BaseModule):
         i: int,
     ) -> Tensor:
         """Residual of frame i by the branch beside the recurrence."""
-        previous = (frames[i - 1], flows_forward[i - 1]) if i > 0 else None
-        following = (frames[i + 1], flows_backward[i]) if i < len(frames) - 1 else None
-        return run(self.details, frames[i], previous, following, with_cp=self.decoder.with_cp)
+        return run(
+            self.details, i, frames, flows_forward, flows_backward, with_cp=self.decoder.with_cp
+        )
 
 
 def _check_frames(lqs: Tensor) -> None:

@@ -186,7 +186,8 @@ def test_training_counts_forward_and_backward(net):
     [
         dict(flow_estimator=dict(type='PWCLite', normalize_features=True)),
         dict(scale=1, unshuffle=2),
-        dict(scale=1, detail_blocks=0),
+        dict(scale=1, detail_branch=dict(num_blocks=0)),
+        dict(refine_flow=True),
     ],
 )
 def test_plain_form_is_refused_where_there_is_none(kwargs):

@@ -28,8 +28,9 @@ class AverageMotionBlur(ClipDegradation):
             (the number of blurred frames is that of the longest). Default: 7.
         gamma (float, optional): Exponent from values to linear light; None averages the values
             themselves. Default: 2.2.
-        stride (int): Frames from one window to the next; ``num_frames`` makes them disjoint.
-            Default: 1.
+        stride (int | Sequence[int]): Frames from one window to the next; ``num_frames`` makes them
+            disjoint. Of several one is drawn for each clip; as clips then differ in length, a batch
+            is one. Default: 1.
         in_between (int): Interpolated frames between two neighbours. Default: 0.
     """
 
@@ -37,16 +38,16 @@ class AverageMotionBlur(ClipDegradation):
         self,
         num_frames: int | Sequence[int] = 7,
         gamma: float | None = 2.2,
-        stride: int = 1,
+        stride: int | Sequence[int] = 1,
         in_between: int = 0,
     ) -> None:
         self.num_frames = tuple(num_frames) if isinstance(num_frames, Sequence) else (num_frames,)
         if any(n < 1 or n % 2 == 0 for n in self.num_frames):
             raise ValueError(f'num_frames must be odd, so that one is the middle: {num_frames}.')
-        if stride < 1 or in_between < 0:
+        self.stride = tuple(stride) if isinstance(stride, Sequence) else (stride,)
+        if min(self.stride) < 1 or in_between < 0:
             raise ValueError(f'Got stride={stride} (from 1) and in_between={in_between} (from 0).')
         self.gamma = gamma
-        self.stride = stride
         self.in_between = in_between
 
     def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
@@ -58,7 +59,8 @@ class AverageMotionBlur(ClipDegradation):
                 f'{longest} to average. Raise num_input_frames by {longest - 1}.'
             )
         radius = self.num_frames[np.random.randint(len(self.num_frames))] // 2
-        middles = range(longest // 2, len(frames) - longest // 2, self.stride)
+        stride = self.stride[np.random.randint(len(self.stride))]
+        middles = range(longest // 2, len(frames) - longest // 2, stride)
         exposures = self._exposures([to_uint8(frame) for frame in frames])
         step = self.in_between + 1
         blurred = []

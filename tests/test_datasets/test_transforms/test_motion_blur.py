@@ -30,6 +30,13 @@ def test_stride(make_clip):
     assert len(results['img']) == 3
 
 
+def test_one_stride_for_a_clip(make_clip):
+    np.random.seed(0)
+    clip = make_clip(11, 8, 8)
+    found = {tuple(blur(clip, num_frames=3, stride=[1, 4])['gt_path']) for _ in range(20)}
+    assert found == {tuple(map(str, range(1, 10))), ('1', '5', '9')}
+
+
 def test_a_still_clip_stays_as_it_is(make_clip):
     clip = np.repeat(make_clip(1, 16, 16), 9, 0)
     for frame in blur(clip, num_frames=7, in_between=3)['img']:
@@ -77,7 +84,9 @@ def test_too_few_frames(make_clip):
         blur(make_clip(5, 8, 8), num_frames=7)
 
 
-@pytest.mark.parametrize('kwargs', [dict(num_frames=4), dict(stride=0), dict(in_between=-1)])
+@pytest.mark.parametrize(
+    'kwargs', [dict(num_frames=4), dict(stride=0), dict(stride=[1, 0]), dict(in_between=-1)]
+)
 def test_wrong_arguments(kwargs):
     with pytest.raises(ValueError, match=r'odd|stride'):
         TRANSFORMS.build(dict(type='AverageMotionBlur', **kwargs))

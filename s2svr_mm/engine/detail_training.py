@@ -1,0 +1,157 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Training a network's detail branch by itself, many times faster than with the recurrence."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, Runner, set_random_seed
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from s2svr_mm.apis.errors import ConfigError
+from s2svr_mm.models.detail_branch import DetailBranch
+from s2svr_mm.models.unshuffling import unshuffle
+
+from .checkpoint import check_fit
+
+
+def build_model(cfg: Config) -> BaseModel:
+    """The model of a config with its weights, its recurrence silenced.
+
+    Args:
+        cfg (Config): With ``load_from``, all but the detail branch comes from there. The last
+            convolution of the decoder becomes zero.
+
+    Returns:
+        BaseModel: The model.
+
+    Raises:
+        ConfigError: Its generator has no detail branch.
+        CheckpointError: What ``load_from`` names is of another network.
+    """
+    init_default_scope('mmagic')
+    set_random_seed(**{'seed': 0, **cfg.get('randomness', {})})
+    model = MODELS.build(cfg.model)
+    net = getattr(model, 'generator', None)
+    if not isinstance(getattr(net, 'details', None), DetailBranch):
+        raise ConfigError(f'{cfg.filename}: no generator with a detail_branch, nothing to train')
+    model.init_weights()
+    if cfg.get('load_from'):
+        state = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
+        state = state.get('state_dict', state)
+        own = {f'generator.details.{k}': v for k, v in net.details.state_dict().items()}
+        state = {k: v for k, v in state.items() if not k.startswith('generator.details.')} | own
+        check_fit(model, {'state_dict': state}, cfg.load_from)
+        model.load_state_dict(state, strict=False)
+    nn.init.zeros_(net.decoder.output.convs[-1].weight)
+    nn.init.zeros_(net.decoder.output.convs[-1].bias)
+    return model
+
+
+def collect_details(
+    model: BaseModel, dataloader: dict, clips: int, progress: bool = False
+) -> list[tuple[Tensor, Tensor]]:
+    """Reads training clips and keeps what the branch sees of them, and what it has to find.
+
+    Args:
+        model (BaseModel): An ``S2SVR`` whose generator has a :class:`.DetailBranch`.
+        dataloader (dict): Config of the data loader; its batches become single clips.
+        clips (int): How many.
+        progress (bool): Whether to show a progress bar. Defaults to False.
+
+    Returns:
+        list[tuple[Tensor, Tensor]]: Of each clip what is seen of its t frames, (t, c, h, w), and
+        the residuals from its frames to the ground truth, (t, 3 * unshuffle ** 2, h, w); half
+        precision.
+    """
+    net = model.generator
+    device = next(net.parameters()).device
+    loader = Runner.build_dataloader(dict(dataloader, batch_size=1))
+    collected = []
+    with torch.inference_mode(), tqdm(total=clips, unit='clips', disable=not progress) as bar:
+        while len(collected) < clips:
+            for batch in loader:
+                data = model.data_preprocessor(batch, training=True)
+                lqs = data['inputs'].to(device)
+                gts = data['data_samples'].gt_img.to(device)
+                frames = lqs.unbind(1)
+                flows = [flow.unbind(1) for flow in net.compute_flow(lqs)]
+                seen = torch.cat([net.details.seen(i, frames, *flows) for i in range(len(frames))])
+                residuals = unshuffle((gts - lqs)[0], net.unshuffle)
+                collected.append((seen.half().cpu(), residuals.half().cpu()))
+                bar.update()
+                if len(collected) == clips:
+                    break
+    return collected
+
+
+def train_details(
+    branch: DetailBranch,
+    clips: list[tuple[Tensor, Tensor]],
+    iters: int,
+    lr: float = 1.5e-3,
+    batch_size: int = 8,
+    patch: int = 24,
+    ema_momentum: float = 0.002,
+) -> Iterator[tuple[int, float]]:
+    """Trains a branch by the squared error; at the end it holds an average of its last weights.
+
+    Args:
+        branch (DetailBranch): The branch, trained in place.
+        clips (list[tuple[Tensor, Tensor]]): What :func:`collect_details` returns.
+        iters (int): Steps.
+        lr (float): Highest learning rate, of Adam. Defaults to 1.5e-3.
+        batch_size (int): Patches a step, each of a frame and a place drawn anew. Defaults to 8.
+        patch (int): Their side, in pixels of the branch. Defaults to 24.
+        ema_momentum (float): Part of the weights in their moving average. Defaults to 0.002.
+
+    Yields:
+        tuple[int, float]: Every 100 steps and after the last: how many are done, and by how many
+        decibels the residuals of the last steps were smaller than what the branch had to find.
+    """
+    device = next(branch.parameters()).device
+    optimizer = torch.optim.Adam(branch.parameters(), lr, betas=(0.9, 0.99))
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=min(100, iters))
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iters)
+    average = AveragedModel(branch, multi_avg_fn=get_ema_multi_avg_fn(1 - ema_momentum))
+    found = torch.zeros(2)
+    for step in range(1, iters + 1):
+        seen, residuals = (x.to(device).float() for x in _draw(clips, batch_size, patch))
+        with torch.autocast(device.type, torch.bfloat16):
+            output = branch.residual(seen.contiguous(memory_format=torch.channels_last))
+        error = F.mse_loss(output.float(), residuals)
+        optimizer.zero_grad()
+        # The errors are of a few grey levels in 255; larger, the clipping is that of the configs.
+        (30 * error).backward()
+        torch.nn.utils.clip_grad_norm_(branch.parameters(), 0.1)
+        optimizer.step()
+        warm_up.step()
+        cosine.step()
+        average.update_parameters(branch)
+        found += torch.tensor([residuals.square().mean(), error.detach()])
+        if step % 100 == 0 or step == iters:
+            yield step, (10 * torch.log10(found[0] / found[1])).item()
+            found.zero_()
+    branch.load_state_dict(average.module.state_dict())
+
+
+def _draw(clips: list[tuple[Tensor, Tensor]], count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Patches of frames drawn at random."""
+    patches = []
+    for _ in range(count):
+        seen, residuals = clips[_below(len(clips))]
+        i = _below(len(seen))
+        y, x = (_below(max(size - side, 0) + 1) for size in seen.shape[-2:])
+        patches.append(tuple(z[i, :, y : y + side, x : x + side] for z in (seen, residuals)))
+    return tuple(map(torch.stack, zip(*patches, strict=True)))
+
+
+def _below(count: int) -> int:
+    return int(torch.randint(count, ()))

@@ -1,0 +1,158 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""A branch that compares each frame with its neighbours, beside the recurrence."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .conv_gru import conv_for_lrelu, residual_blocks
+from .flow.refinement import refine_flow
+from .unshuffling import unshuffle
+from .warping import warp
+
+
+class DetailBranch(BaseModule):
+    """How a frame differs from its neighbours to a residual, beside the recurrence's.
+
+    It reads what of a frame differs from the mean around it, and the differences of neighbours to
+    the frame: all small, and enlarged to about unit variance. Where the restored frame is the input
+    and a small correction, the recurrence alone learns for hours without ever comparing neighbours;
+    from their differences the correction is nearly linear. Not in the paper. The residual starts at
+    zero, so a network trained without it can go on with it.
+
+    Args:
+        channels (int): Channels of the features.
+        num_blocks (int): Residual blocks.
+        unshuffle (int): As that of :class:`S2SVRNet`. Defaults to 1.
+        aligned (int): How many neighbours on each side are seen along the flow, for what they show
+            of the same thing (compression). Flows to those farther than one away are those between,
+            one after the other, and a step of :func:`.refine_flow`. Defaults to 1.
+        in_place (int): How many neighbours on each side are seen as they lie, for what a pixel goes
+            through in time (blur: where exposures overlap, they differ by the light of single
+            moments). Defaults to 0.
+
+    Raises:
+        ValueError: If a number is not possible; the message says which.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_blocks: int,
+        unshuffle: int = 1,
+        aligned: int = 1,
+        in_place: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ('num_blocks', num_blocks),
+            ('aligned', aligned),
+            ('in_place', in_place),
+        ):
+            if value < 0:
+                raise ValueError(f'{name} must be at least 0, but got {value}.')
+        self.unshuffle = unshuffle
+        self.aligned = aligned
+        self.in_place = in_place
+        frames = 1 + 2 * (aligned + in_place)
+        self.first = conv_for_lrelu(3 * frames * unshuffle**2, channels)
+        self.blocks = residual_blocks(channels, num_blocks)
+        self.last = nn.Conv2d(channels, 3 * unshuffle**2, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self,
+        i: int,
+        frames: Sequence[Tensor],
+        flows_forward: Sequence[Tensor],
+        flows_backward: Sequence[Tensor],
+    ) -> Tensor:
+        """Restores one frame. A neighbour beyond an end of the clip counts as equal to it.
+
+        Args:
+            i (int): Its number.
+            frames (Sequence[Tensor]): The clip, t of (n, 3, h, w), RGB in [0, 1].
+            flows_forward (Sequence[Tensor]): t - 1; the i-th lives on frame i + 1 and samples
+                frame i: (n, 2, h, w).
+            flows_backward (Sequence[Tensor]): t - 1; the i-th lives on frame i and samples frame
+                i + 1.
+
+        Returns:
+            Tensor: Residual, (n, 3 * unshuffle ** 2, ceil(h / unshuffle), ceil(w / unshuffle)).
+        """
+        return self.residual(self.seen(i, frames, flows_forward, flows_backward))
+
+    def seen(
+        self,
+        i: int,
+        frames: Sequence[Tensor],
+        flows_forward: Sequence[Tensor],
+        flows_backward: Sequence[Tensor],
+    ) -> Tensor:
+        """What the convolutions read of one frame; nothing in it is learnt but the flow.
+
+        Args:
+            i (int): As :meth:`forward`.
+            frames (Sequence[Tensor]): As :meth:`forward`.
+            flows_forward (Sequence[Tensor]): As :meth:`forward`.
+            flows_backward (Sequence[Tensor]): As :meth:`forward`.
+
+        Returns:
+            Tensor: (n, 3 * unshuffle ** 2 * (1 + 2 * aligned + 2 * in_place), h, w) of the size of
+            the residual.
+        """
+        frame = frames[i]
+        before, after = frames[:i][::-1], frames[i + 1 :]
+        along_before = self._align(frame, before[: self.aligned], flows_forward[:i][::-1])
+        along_after = self._align(frame, after[: self.aligned], flows_backward[i:])
+        neighbours = [
+            *_alternate(along_before, along_after, self.aligned),
+            *_alternate(before, after, self.in_place),
+        ]
+        mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
+        seen = [10 * (frame - mean)]
+        for neighbour in neighbours:
+            seen.append(torch.zeros_like(frame) if neighbour is None else 20 * (neighbour - frame))
+        seen = unshuffle(torch.cat(seen, dim=1), self.unshuffle)
+        return seen.contiguous(memory_format=torch.channels_last)
+
+    def residual(self, seen: Tensor) -> Tensor:
+        """Restores a frame from what :meth:`seen` returns.
+
+        Args:
+            seen (Tensor): (n, c, h, w).
+
+        Returns:
+            Tensor: Residual, (n, 3 * unshuffle ** 2, h, w).
+        """
+        x = F.leaky_relu(self.first(seen), 0.1, inplace=True)
+        return self.last(self.blocks(x))
+
+    def _align(
+        self, frame: Tensor, neighbours: Sequence[Tensor], flows: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Aligns neighbours of one side, nearest first; each flow leads from one to the next."""
+        aligned: list[Tensor] = []
+        flow = None
+        for neighbour, step in zip(neighbours, flows, strict=False):
+            if flow is None:
+                flow = step
+            else:
+                flow = flow + warp(step, flow, padding_mode='border')
+                flow = refine_flow(frame, neighbour, flow)
+            aligned.append(warp(neighbour, flow, padding_mode='border'))
+        return aligned
+
+
+def _alternate(
+    before: Sequence[Tensor], after: Sequence[Tensor], count: int
+) -> Iterator[Tensor | None]:
+    """The nearest of both sides in turn; None where there is none."""
+    for distance in range(count):
+        for side in (before, after):
+            yield side[distance] if distance < len(side) else None

@@ -1,0 +1,105 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import set_random_seed
+from torch.nn import functional
+
+from s2svr_mm.apis.errors import ConfigError
+from s2svr_mm.compat import CheckpointError
+from s2svr_mm.engine.detail_training import build_model, collect_details, train_details
+from s2svr_mm.models.detail_branch import DetailBranch
+
+
+def config(clips, load_from=None, **generator) -> Config:
+    generator = dict(
+        dict(type='S2SVRNet', mid_channels=4, num_blocks=1, num_layers=2, scale=1, unshuffle=2),
+        flow_estimator=dict(type='PWCLite'),
+        **generator,
+    )
+    model = dict(
+        type='S2SVR',
+        generator=generator,
+        pixel_loss=dict(type='CharbonnierLoss'),
+        data_preprocessor=dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),
+    )
+    keys = ['img', 'gt']
+    pipeline = [
+        dict(type='LoadClip'),
+        dict(type='FixedCrop', keys=keys, crop_size=(32, 32)),
+        dict(type='PackInputs'),
+    ]
+    dataset = dict(
+        type='VideoClipDataset',
+        data_root=str(clips),
+        data_prefix=dict(img='lq', gt='gt'),
+        num_input_frames=4,
+        pipeline=pipeline,
+    )
+    sampler = dict(type='DefaultSampler', shuffle=True)
+    loader = dict(batch_size=3, num_workers=0, sampler=sampler, dataset=dataset)
+    return Config(dict(model=model, train_dataloader=loader, load_from=load_from))
+
+
+BRANCH = dict(num_blocks=1, aligned=1, in_place=1)
+
+
+def test_the_rest_comes_from_a_checkpoint_and_is_silent(clip_pairs, tmp_path):
+    clips = clip_pairs(scale=1)
+    set_random_seed(7)
+    other = build_model(config(clips, detail_branch=dict(num_blocks=3)))
+    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'other.pth')
+    model = build_model(config(clips, str(tmp_path / 'other.pth'), detail_branch=BRANCH))
+    for part in ('encoder', 'flow_estimator'):
+        expected = getattr(other.generator, part).state_dict()
+        torch.testing.assert_close(getattr(model.generator, part).state_dict(), expected)
+    frames = torch.rand(1, 3, 3, 32, 32)
+    torch.testing.assert_close(model.generator(frames), frames)
+
+
+def test_what_does_not_go_is_refused(clip_pairs, tmp_path):
+    clips = clip_pairs(scale=1)
+    with pytest.raises(ConfigError, match='detail_branch'):
+        build_model(config(clips))
+    state = build_model(config(clips, detail_branch=BRANCH)).state_dict()
+    del state['generator.encoder.forward_layer.gru.input_gates.weight']
+    torch.save(dict(state_dict=state), tmp_path / 'torn.pth')
+    with pytest.raises(CheckpointError, match='input_gates'):
+        build_model(config(clips, str(tmp_path / 'torn.pth'), detail_branch=BRANCH))
+
+
+def test_it_collects_what_the_branch_sees_and_misses(clip_pairs):
+    cfg = config(clip_pairs(scale=1), detail_branch=BRANCH)
+    model = build_model(cfg)
+    net = model.generator
+    # More clips than one pass over the data has.
+    collected = collect_details(model, cfg.train_dataloader, 5)
+    assert len(collected) == 5
+    for seen, residuals in collected:
+        assert seen.shape == (4, 60, 16, 16)
+        assert residuals.shape == (4, 12, 16, 16)
+        assert residuals.abs().max() > 0.02
+    # The branch's residual is added to the frames just as the collected ones are.
+    net.details.residual = lambda seen: residuals[:1].float()
+    frames = torch.rand(1, 1, 3, 32, 32)
+    expected = frames[0] + functional.pixel_shuffle(residuals[:1].float(), 2)
+    torch.testing.assert_close(net(frames)[0], expected)
+
+
+def test_training_finds_what_lies_in_a_neighbour():
+    """The truth is the mean of a frame and a neighbour: half the difference that is seen."""
+    torch.manual_seed(0)
+    branch = DetailBranch(8, 1, unshuffle=1, aligned=1)
+
+    def clip():
+        seen = 0.5 * torch.randn(4, 9, 20, 20)
+        return seen.half(), (seen[:, 3:6] / 40).half()
+
+    options = dict(lr=5e-3, patch=12, ema_momentum=0.05)
+    log = list(train_details(branch, [clip() for _ in range(4)], 250, **options))
+    assert [step for step, _ in log] == [100, 200, 250]
+    assert log[0][1] < log[-1][1]
+    seen, residuals = (x.float() for x in clip())
+    with torch.inference_mode():
+        error = (branch.residual(seen) - residuals).square().mean() / residuals.square().mean()
+    assert error < 0.3

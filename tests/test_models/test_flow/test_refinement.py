@@ -1,0 +1,78 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import pytest
+import torch
+
+from s2svr_mm.models import S2SVRNet
+from s2svr_mm.models.flow.refinement import refine_flow
+
+
+def waves(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """A texture that is known between the pixels too, (1, 3, h, w)."""
+    parts = [torch.sin(0.35 * x + 0.2 * y), torch.sin(0.25 * y - 0.3 * x), torch.cos(0.4 * y)]
+    return 0.5 + 0.2 * torch.stack(parts)[None]
+
+
+def grid(size: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.meshgrid(torch.arange(size) * 1.0, torch.arange(size) * 1.0, indexing='ij')
+
+
+def errors(flow: torch.Tensor, truth: tuple[float, float]) -> float:
+    truth = torch.tensor(truth).view(1, 2, 1, 1)
+    return (flow - truth)[..., 12:36, 12:36].norm(dim=1).mean().item()
+
+
+@pytest.mark.parametrize('start', [(2.0, -1.0), (2.6, -1.3)])
+def test_it_finds_the_fraction_of_a_pixel(start):
+    y, x = grid()
+    ref, supp = waves(y, x), waves(y + 0.75, x - 2.25)  # ref at p is supp at p + (2.25, -0.75)
+    flow = torch.tensor(start).view(1, 2, 1, 1).expand(1, 2, 48, 48)
+    refined = refine_flow(ref, supp, flow, damping=1e-6)
+    assert errors(flow, (2.25, -0.75)) > 0.35
+    assert errors(refined, (2.25, -0.75)) < 0.06
+
+
+def test_it_never_moves_by_more_than_a_pixel():
+    y, x = grid()
+    flow = torch.zeros(1, 2, 48, 48)
+    refined = refine_flow(waves(y, x), waves(y, x - 3), flow)
+    assert refined.abs().max() <= 1
+    assert errors(refined, (3.0, 0.0)) < 2.2
+
+
+def test_where_nothing_is_to_be_seen_nothing_changes():
+    flow = torch.randn(1, 2, 32, 32)
+    torch.testing.assert_close(refine_flow(*torch.full((2, 1, 3, 32, 32), 0.5), flow), flow)
+
+
+def test_damping_holds_back_what_rests_on_little():
+    y, x = grid()
+    frames = 0.5 + 0.01 * waves(y, x), 0.5 + 0.01 * waves(y, x - 0.5)
+    flow = torch.zeros(1, 2, 48, 48)
+    assert errors(refine_flow(*frames, flow, damping=1e-8), (0.5, 0.0)) < 0.06
+    assert refine_flow(*frames, flow).abs().max() < 0.01
+
+
+def test_half_precision_frames():
+    y, x = grid()
+    frames = waves(y, x), waves(y, x - 0.5)
+    flow = torch.zeros(1, 2, 48, 48)
+    half = refine_flow(*(z.bfloat16() for z in (*frames, flow)))
+    assert half.dtype == torch.float32
+    assert (half - refine_flow(*frames, flow)).abs().mean() < 0.02
+
+
+def test_networks_refine_both_ways():
+    y, x = grid()
+    clip = torch.stack([waves(y + 0.2 * i, x - 0.4 * i) for i in range(3)], dim=1)
+    flows = {}
+    for refined in (False, True):
+        net = S2SVRNet(8, 1, 2, flow_estimator=dict(type='ZeroFlow'), refine_flow=refined)
+        flows[refined] = net.compute_flow(clip)
+    for found, zero, sign in zip(flows[True], flows[False], (-1, 1), strict=True):
+        assert zero.abs().max() == 0
+        assert found.shape == zero.shape == (1, 2, 2, 48, 48)
+        for i in range(2):
+            # The default damping leaves less than half of what was missing.
+            assert errors(found[:, i], (sign * 0.4, -sign * 0.2)) < 0.5 * errors(
+                zero[:, i], (sign * 0.4, -sign * 0.2)
+            )
