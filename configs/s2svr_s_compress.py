@@ -22,12 +22,11 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadClip'),
-    # By up to 3 pixels a frame: of the 9 at each side, none is left.
-    dict(type='FixedCrop', keys=['gt'], crop_size=(114, 114)),
+    # By up to 3 pixels a frame: of the 15 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(126, 126)),
     dict(type='AddMotion', prob=0.9, min_motion=0.3),
     dict(type='CompressVideo', qp=[27, 32, 37, 37, 42]),
-    # Small patches, two a step, each of another clip and QP; compressed alone they would have more
-    # of what comes in over the border.
+    # Compressed alone, small patches would have more of what comes in over the border.
     dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(64, 64)),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
@@ -35,10 +34,10 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=1,
     num_workers=1,
     persistent_workers=True,
-    dataset=dict(num_input_frames=7, pipeline=train_pipeline),
+    dataset=dict(num_input_frames=11, pipeline=train_pipeline),
 )
 
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -110,14 +110,13 @@ class DetailBranch(BaseModule):
         before, after = frames[:i][::-1], frames[i + 1 :]
         along_before = self._align(frame, before[: self.aligned], flows_forward[:i][::-1])
         along_after = self._align(frame, after[: self.aligned], flows_backward[i:])
-        neighbours = [
-            *_alternate(along_before, along_after, self.aligned),
-            *_alternate(before, after, self.in_place),
-        ]
         mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
-        seen = [10 * (frame - mean)]
-        for neighbour in neighbours:
-            seen.append(torch.zeros_like(frame) if neighbour is None else 20 * (neighbour - frame))
+        # What moved differs more than what is aligned.
+        seen = [
+            10 * (frame - mean),
+            *_differences(frame, along_before, along_after, self.aligned, 20),
+            *_differences(frame, before, after, self.in_place, 6),
+        ]
         seen = unshuffle(torch.cat(seen, dim=1), self.unshuffle)
         return seen.contiguous(memory_format=torch.channels_last)
 
@@ -149,10 +148,11 @@ class DetailBranch(BaseModule):
         return aligned
 
 
-def _alternate(
-    before: Sequence[Tensor], after: Sequence[Tensor], count: int
-) -> Iterator[Tensor | None]:
-    """The nearest of both sides in turn; None where there is none."""
+def _differences(
+    frame: Tensor, before: Sequence[Tensor], after: Sequence[Tensor], count: int, factor: float
+) -> Iterator[Tensor]:
+    """The nearest of both sides in turn, minus the frame; zero where there is none."""
     for distance in range(count):
         for side in (before, after):
-            yield side[distance] if distance < len(side) else None
+            known = distance < len(side)
+            yield factor * (side[distance] - frame) if known else torch.zeros_like(frame)

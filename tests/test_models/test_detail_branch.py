@@ -57,9 +57,9 @@ def test_what_it_sees(factor):
     for aligned in differences[:4]:
         assert aligned.abs().max() < 0.02
     for difference, j in zip(differences[4:], (1, 3, 0, 4, None, 5), strict=True):
-        expected = 0 * frames[2] if j is None else 20 * (frames[j] - frames[2])
+        expected = 0 * frames[2] if j is None else 6 * (frames[j] - frames[2])
         torch.testing.assert_close(difference, expected[inner], rtol=0, atol=1e-5)
-        assert j is None or difference.abs().mean() > 0.5
+        assert j is None or difference.abs().mean() > 0.15
 
 
 def test_flows_to_farther_neighbours_are_refined():
