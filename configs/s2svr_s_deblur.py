@@ -1,7 +1,7 @@
 # A small S2SVR for deblurring, for hours on a CPU. It works on squares of two by two pixels, at a
 # quarter of the cost, and has the branch of s2svr_s_compress. It learns from sharp clips alone,
-# data/clips/train/gt (README, "Your own clips"), blurred as over the time of four or six frames;
-# many small patches, for each of which one blur is all there is to learn from.
+# data/clips/train/gt (README, "Your own clips"), blurred over the time of up to six frames or not
+# at all, as what has seen strong blur alone ruins what is sharp.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
