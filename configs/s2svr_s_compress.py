@@ -5,20 +5,12 @@
 # (README, "Your own clips").
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/models/s2svr_s.py',
+    '_base_/models/s2svr_s_same_size.py',
     '_base_/datasets/clips_compressed.py',
     '_base_/schedules/hours.py',
 ]
 
-model = dict(
-    generator=dict(
-        num_blocks=3,
-        scale=1,
-        unshuffle=2,
-        refine_flow=True,
-        detail_branch=dict(num_blocks=6, aligned=4),
-    )
-)
+model = dict(generator=dict(detail_branch=dict(aligned=4)))
 
 train_pipeline = [
     dict(type='LoadClip'),

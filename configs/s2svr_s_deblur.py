@@ -4,20 +4,12 @@
 # at all, as what has seen strong blur alone ruins what is sharp.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/models/s2svr_s.py',
+    '_base_/models/s2svr_s_same_size.py',
     '_base_/datasets/clips_blurred.py',
     '_base_/schedules/hours.py',
 ]
 
-model = dict(
-    generator=dict(
-        num_blocks=3,
-        scale=1,
-        unshuffle=2,
-        refine_flow=True,
-        detail_branch=dict(num_blocks=6, in_place=5),
-    )
-)
+model = dict(generator=dict(detail_branch=dict(in_place=5)))
 
 train_pipeline = [
     dict(type='LoadClip'),

@@ -2,6 +2,7 @@
 """Train the detail branch alone: python tools/train_details.py CONFIG --out FILE."""
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -51,18 +52,22 @@ def train(args: argparse.Namespace) -> None:
     """Collect, train, save."""
     import torch
 
+    from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
     from s2svr_mm.apis.runner import load_config
-    from s2svr_mm.engine.detail_training import build_model, collect_details, train_details
+    from s2svr_mm.engine.checkpoint import AtomicBackend
 
     cfg = load_config(args.config, args.cfg_options)
     model = build_model(cfg)
-    clips = collect_details(model, cfg.train_dataloader, args.clips, progress=True)
-    with open(f'{args.out}.jsonl', 'w') as log:
+    # Where it can't be written, that shows before the clips are read. Line by line, as it comes.
+    with open(f'{args.out}.jsonl', 'w', buffering=1) as log:
+        clips = collect_details(model, cfg.train_dataloader, args.clips, progress=True)
         for step, gain in train_details(model.generator.details, clips, args.iters, args.lr):
             entry = json.dumps(dict(iter=step, gain=round(gain, 4)))
             print(entry, flush=True)
             log.write(entry + '\n')
-    torch.save({'state_dict': model.state_dict()}, args.out)
+    buffer = io.BytesIO()
+    torch.save({'state_dict': model.state_dict()}, buffer)
+    AtomicBackend().put(buffer.getvalue(), args.out)
 
 
 if __name__ == '__main__':

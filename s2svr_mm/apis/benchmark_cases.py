@@ -127,8 +127,7 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
         raise ValueError(
             'the plain form needs PWCLite of radius 4 that does not normalize its features, '
             'attention_radius=1, unshuffle=1, no refine_flow, detail_branch or factor as '
-            'flow_input_size: '
-            'leave it out with --models'
+            'flow_input_size: leave it out with --models'
         )
     plain = PlainS2SVRNet(
         mid_channels=net.encoder.forward_layer.gru.candidate.out_channels,

@@ -5,9 +5,9 @@ from mmengine.config import Config
 from mmengine.runner import set_random_seed
 from torch.nn import functional
 
+from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
 from s2svr_mm.apis.errors import ConfigError
 from s2svr_mm.compat import CheckpointError
-from s2svr_mm.engine.detail_training import build_model, collect_details, train_details
 from s2svr_mm.models.detail_branch import DetailBranch
 
 

@@ -1,7 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Training a network's detail branch by itself, many times faster than with the recurrence."""
+"""Training a network's detail branch by itself, on a CPU, faster than with the recurrence."""
 
 from collections.abc import Iterator
+from itertools import chain, islice, repeat
 
 import torch
 import torch.nn as nn
@@ -15,11 +16,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from s2svr_mm.apis.errors import ConfigError
+from s2svr_mm.engine.checkpoint import check_fit
 from s2svr_mm.models.detail_branch import DetailBranch
 from s2svr_mm.models.unshuffling import unshuffle
 
-from .checkpoint import check_fit
+from .errors import ConfigError
 
 
 def build_model(cfg: Config) -> BaseModel:
@@ -72,23 +73,18 @@ def collect_details(
         precision.
     """
     net = model.generator
-    device = next(net.parameters()).device
     loader = Runner.build_dataloader(dict(dataloader, batch_size=1))
+    batches = islice(chain.from_iterable(repeat(loader)), clips)
     collected = []
-    with torch.inference_mode(), tqdm(total=clips, unit='clips', disable=not progress) as bar:
-        while len(collected) < clips:
-            for batch in loader:
-                data = model.data_preprocessor(batch, training=True)
-                lqs = data['inputs'].to(device)
-                gts = data['data_samples'].gt_img.to(device)
-                frames = lqs.unbind(1)
-                flows = [flow.unbind(1) for flow in net.compute_flow(lqs)]
-                seen = torch.cat([net.details.seen(i, frames, *flows) for i in range(len(frames))])
-                residuals = unshuffle((gts - lqs)[0], net.unshuffle)
-                collected.append((seen.half().cpu(), residuals.half().cpu()))
-                bar.update()
-                if len(collected) == clips:
-                    break
+    with torch.inference_mode():
+        for batch in tqdm(batches, total=clips, unit='clips', disable=not progress):
+            data = model.data_preprocessor(batch, training=True)
+            lqs, gts = data['inputs'], data['data_samples'].gt_img
+            frames = lqs.unbind(1)
+            flows = [flow.unbind(1) for flow in net.compute_flow(lqs)]
+            seen = torch.cat([net.details.seen(i, frames, *flows) for i in range(len(frames))])
+            residuals = unshuffle((gts - lqs)[0], net.unshuffle)
+            collected.append((seen.half(), residuals.half()))
     return collected
 
 
@@ -116,15 +112,14 @@ def train_details(
         tuple[int, float]: Every 100 steps and after the last: how many are done, and by how many
         decibels the residuals of the last steps were smaller than what the branch had to find.
     """
-    device = next(branch.parameters()).device
     optimizer = torch.optim.Adam(branch.parameters(), lr, betas=(0.9, 0.99))
     warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=min(100, iters))
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iters)
     average = AveragedModel(branch, multi_avg_fn=get_ema_multi_avg_fn(1 - ema_momentum))
     found = torch.zeros(2)
     for step in range(1, iters + 1):
-        seen, residuals = (x.to(device).float() for x in _draw(clips, batch_size, patch))
-        with torch.autocast(device.type, torch.bfloat16):
+        seen, residuals = (x.float() for x in _draw(clips, batch_size, patch))
+        with torch.autocast('cpu', torch.bfloat16):
             output = branch.residual(seen.contiguous(memory_format=torch.channels_last))
         error = F.mse_loss(output.float(), residuals)
         optimizer.zero_grad()
