@@ -16,8 +16,7 @@ def parse_args() -> argparse.Namespace:
         description='Train the detail branch of an S2SVR (S2SVRNet(detail_branch=...)) by itself, '
         'on what it sees of clips of the training data, kept in memory: a tenth of the time a '
         'pixel. Writes a checkpoint from which tools/train.py goes on with the whole network '
-        '(--cfg-options load_from=FILE), its recurrence as it was but silent, and FILE.jsonl, the '
-        'log.'
+        '(--cfg-options load_from=FILE), and FILE.jsonl, the log.'
     )
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('--out', metavar='FILE', required=True, help='checkpoint to write')
@@ -29,7 +28,8 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='change settings of the config; load_from=FILE starts from weights',
+        help='change settings of the config; load_from=FILE goes on with a network: its branch '
+        'learns what the rest leaves',
     )
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args()

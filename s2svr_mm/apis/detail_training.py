@@ -22,13 +22,16 @@ from s2svr_mm.models.unshuffling import unshuffle
 
 from .errors import ConfigError
 
+_BRANCH = 'generator.details.'
+
 
 def build_model(cfg: Config) -> BaseModel:
-    """The model of a config with its weights, its recurrence silenced.
+    """The model of a config with its weights.
 
     Args:
-        cfg (Config): With ``load_from``, all but the detail branch comes from there. The last
-            convolution of the decoder becomes zero.
+        cfg (Config): With ``load_from``, the weights come from there, those of the detail branch
+            too if they fit; a branch of another shape, or none, is begun anew. Without it, the last
+            convolution of the decoder becomes zero: a recurrence that has learnt nothing is silent.
 
     Returns:
         BaseModel: The model.
@@ -44,15 +47,17 @@ def build_model(cfg: Config) -> BaseModel:
     if not isinstance(getattr(net, 'details', None), DetailBranch):
         raise ConfigError(f'{cfg.filename}: no generator with a detail_branch, nothing to train')
     model.init_weights()
-    if cfg.get('load_from'):
-        state = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
-        state = state.get('state_dict', state)
-        own = {f'generator.details.{k}': v for k, v in net.details.state_dict().items()}
-        state = {k: v for k, v in state.items() if not k.startswith('generator.details.')} | own
-        check_fit(model, {'state_dict': state}, cfg.load_from)
-        model.load_state_dict(state, strict=False)
-    nn.init.zeros_(net.decoder.output.convs[-1].weight)
-    nn.init.zeros_(net.decoder.output.convs[-1].bias)
+    if not cfg.get('load_from'):
+        nn.init.zeros_(net.decoder.output.convs[-1].weight)
+        nn.init.zeros_(net.decoder.output.convs[-1].bias)
+        return model
+    state = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
+    state = state.get('state_dict', state)
+    own = {f'{_BRANCH}{k}': v for k, v in net.details.state_dict().items()}
+    if _shapes({k: v for k, v in state.items() if k.startswith(_BRANCH)}) != _shapes(own):
+        state = {k: v for k, v in state.items() if not k.startswith(_BRANCH)} | own
+    check_fit(model, {'state_dict': state}, cfg.load_from)
+    model.load_state_dict(state, strict=False)
     return model
 
 
@@ -60,6 +65,8 @@ def collect_details(
     model: BaseModel, dataloader: dict, clips: int, progress: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
     """Reads training clips and keeps what the branch sees of them, and what it has to find.
+
+    That is what the rest of the network leaves, fed back what it restores as it is now.
 
     Args:
         model (BaseModel): An ``S2SVR`` whose generator has a :class:`.DetailBranch`.
@@ -69,8 +76,7 @@ def collect_details(
 
     Returns:
         list[tuple[Tensor, Tensor]]: Of each clip what is seen of its t frames, (t, c, h, w), and
-        the residuals from its frames to the ground truth, (t, 3 * unshuffle ** 2, h, w); half
-        precision.
+        the residuals that it should have, (t, 3 * unshuffle ** 2, h, w); half precision.
     """
     net = model.generator
     loader = Runner.build_dataloader(dict(dataloader, batch_size=1))
@@ -81,9 +87,12 @@ def collect_details(
             data = model.data_preprocessor(batch, training=True)
             lqs, gts = data['inputs'], data['data_samples'].gt_img
             frames = lqs.unbind(1)
-            flows = [flow.unbind(1) for flow in net.compute_flow(lqs)]
-            seen = torch.cat([net.details.seen(i, frames, *flows) for i in range(len(frames))])
-            residuals = unshuffle((gts - lqs)[0], net.unshuffle)
+            flows = net.compute_flow(lqs)
+            by_frame = [flow.unbind(1) for flow in flows]
+            seen = torch.cat([net.details.seen(i, frames, *by_frame) for i in range(len(frames))])
+            with torch.autocast('cpu', torch.bfloat16):
+                missing = unshuffle((gts - net(lqs, flows))[0], net.unshuffle)
+                residuals = missing + net.details.residual(seen)
             collected.append((seen.half(), residuals.half()))
     return collected
 
@@ -150,3 +159,7 @@ def _draw(clips: list[tuple[Tensor, Tensor]], count: int, side: int) -> tuple[Te
 
 def _below(count: int) -> int:
     return int(torch.randint(count, ()))
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {key: tensor.shape for key, tensor in state.items()}

@@ -2,8 +2,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import set_random_seed
-from torch.nn import functional
+from mmengine.runner import Runner, set_random_seed
 
 from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
 from s2svr_mm.apis.errors import ConfigError
@@ -44,17 +43,41 @@ def config(clips, load_from=None, **generator) -> Config:
 BRANCH = dict(num_blocks=1, aligned=1, in_place=1)
 
 
-def test_the_rest_comes_from_a_checkpoint_and_is_silent(clip_pairs, tmp_path):
-    clips = clip_pairs(scale=1)
+def saved(tmp_path, clips, **generator) -> str:
+    """A checkpoint of a network of random weights; its recurrence and its branch are heard."""
     set_random_seed(7)
-    other = build_model(config(clips, detail_branch=dict(num_blocks=3)))
-    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'other.pth')
-    model = build_model(config(clips, str(tmp_path / 'other.pth'), detail_branch=BRANCH))
-    for part in ('encoder', 'flow_estimator'):
-        expected = getattr(other.generator, part).state_dict()
-        torch.testing.assert_close(getattr(model.generator, part).state_dict(), expected)
+    model = build_model(config(clips, **generator))
+    for parameter in model.generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    path = tmp_path / 'saved.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
+
+def test_without_a_checkpoint_the_recurrence_is_silent(clip_pairs):
+    model = build_model(config(clip_pairs(scale=1), detail_branch=BRANCH))
     frames = torch.rand(1, 3, 3, 32, 32)
     torch.testing.assert_close(model.generator(frames), frames)
+
+
+def test_all_of_a_checkpoint_is_taken_on(clip_pairs, tmp_path):
+    clips = clip_pairs(scale=1)
+    path = saved(tmp_path, clips, detail_branch=BRANCH)
+    model = build_model(config(clips, path, detail_branch=BRANCH))
+    expected = torch.load(path, weights_only=True)['state_dict']
+    assert expected
+    for key, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[key])
+
+
+def test_a_branch_of_another_shape_is_begun_anew(clip_pairs, tmp_path):
+    clips = clip_pairs(scale=1)
+    path = saved(tmp_path, clips, detail_branch=dict(num_blocks=3))
+    net = build_model(config(clips, path, detail_branch=BRANCH)).generator
+    assert not net.details.last.weight.any()
+    expected = torch.load(path, weights_only=True)['state_dict']
+    for key, tensor in net.decoder.state_dict().items():
+        torch.testing.assert_close(tensor, expected[f'generator.decoder.{key}'])
 
 
 def test_what_does_not_go_is_refused(clip_pairs, tmp_path):
@@ -71,7 +94,6 @@ def test_what_does_not_go_is_refused(clip_pairs, tmp_path):
 def test_it_collects_what_the_branch_sees_and_misses(clip_pairs):
     cfg = config(clip_pairs(scale=1), detail_branch=BRANCH)
     model = build_model(cfg)
-    net = model.generator
     # More clips than one pass over the data has.
     collected = collect_details(model, cfg.train_dataloader, 5)
     assert len(collected) == 5
@@ -79,11 +101,31 @@ def test_it_collects_what_the_branch_sees_and_misses(clip_pairs):
         assert seen.shape == (4, 60, 16, 16)
         assert residuals.shape == (4, 12, 16, 16)
         assert residuals.abs().max() > 0.02
-    # The branch's residual is added to the frames just as the collected ones are.
-    net.details.residual = lambda seen: residuals[:1].float()
-    frames = torch.rand(1, 1, 3, 32, 32)
-    expected = frames[0] + functional.pixel_shuffle(residuals[:1].float(), 2)
-    torch.testing.assert_close(net(frames)[0], expected)
+
+
+@pytest.mark.parametrize('known', [False, True])
+def test_the_residuals_are_what_the_rest_leaves(clip_pairs, tmp_path, monkeypatch, known):
+    """With them in the place of the branch's, the network restores the truth.
+
+    The last frame, that is: it is the first that the decoder restores, and what it restores it
+    feeds back.
+    """
+    clips = clip_pairs(scale=1)
+    branch = BRANCH if known else dict(num_blocks=3)
+    path = saved(tmp_path, clips, detail_branch=branch)
+    cfg = config(clips, path, detail_branch=BRANCH)
+    model = build_model(cfg)
+    net = model.generator
+    batch = next(iter(Runner.build_dataloader(dict(cfg.train_dataloader, batch_size=1))))
+    monkeypatch.setattr(Runner, 'build_dataloader', lambda cfg: [batch])
+    [(_, residuals)] = collect_details(model, cfg.train_dataloader, 1)
+    data = model.data_preprocessor(batch, training=True)
+    truth = data['data_samples'].gt_img[0]
+    before = net(data['inputs'])[0, -1]
+    net.details.residual = lambda seen: residuals[-1:].float()
+    after = net(data['inputs'])[0, -1]
+    assert (before - truth[-1]).abs().max() > 0.05
+    torch.testing.assert_close(after, truth[-1], atol=5e-3, rtol=0)
 
 
 def test_training_finds_what_lies_in_a_neighbour():
