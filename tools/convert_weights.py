@@ -6,7 +6,6 @@ Official S2SVR (linjing7/VR-Baseline) or ARFlow's PWC-Lite to this project's nam
 """
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
     import torch
 
     from s2svr_mm.compat import load_checkpoint_file
-    from s2svr_mm.engine.checkpoint import AtomicBackend
+    from s2svr_mm.engine.checkpoint import save_weights
     from s2svr_mm.models.basicsr_conversion import from_basicsr_basicvsr, is_basicsr_basicvsr
     from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
 
@@ -79,9 +78,7 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
         converted = {f'generator.{key}': value for key, value in converted.items()}
     if basicvsr:
         converted['step_counter'] = torch.zeros(1)  # mmagic's model counts iterations in it
-    buffer = io.BytesIO()
-    torch.save({'state_dict': converted}, buffer)
-    AtomicBackend().put(buffer.getvalue(), dst)
+    save_weights(converted, dst)
     print(report)
     print(
         f'{len(state_dict)} tensors in {src} -> {len(converted)} in {dst}; '

@@ -2,7 +2,6 @@
 """Train the detail branch alone: python tools/train_details.py CONFIG --out FILE."""
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
@@ -50,11 +49,9 @@ def main() -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Collect, train, save."""
-    import torch
-
     from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
     from s2svr_mm.apis.runner import load_config
-    from s2svr_mm.engine.checkpoint import AtomicBackend
+    from s2svr_mm.engine.checkpoint import save_weights
 
     cfg = load_config(args.config, args.cfg_options)
     model = build_model(cfg)
@@ -65,9 +62,7 @@ def train(args: argparse.Namespace) -> None:
             entry = json.dumps(dict(iter=step, gain=round(gain, 4)))
             print(entry, flush=True)
             log.write(entry + '\n')
-    buffer = io.BytesIO()
-    torch.save({'state_dict': model.state_dict()}, buffer)
-    AtomicBackend().put(buffer.getvalue(), args.out)
+    save_weights(model.state_dict(), args.out)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Checkpoints that are whole or not there: writing, finding and checking them."""
 
+import io
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
@@ -19,7 +21,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from torch import nn
+from torch import Tensor, nn
 
 from s2svr_mm.compat import CheckpointError
 
@@ -72,6 +74,18 @@ class AtomicBackend(LocalBackend):
             encoding: Its encoding.
         """
         self.put(obj.encode(encoding), filepath)
+
+
+def save_weights(state_dict: Mapping[str, Tensor], path: str | os.PathLike) -> None:
+    """Write a checkpoint of weights alone, whole or not at all.
+
+    Args:
+        state_dict: The weights.
+        path: Where to, as :meth:`AtomicBackend.put`.
+    """
+    buffer = io.BytesIO()
+    torch.save({'state_dict': state_dict}, buffer)
+    AtomicBackend().put(buffer.getvalue(), path)
 
 
 def checkpoint_fault(path: str | os.PathLike) -> str | None:
