@@ -1,9 +1,9 @@
 # A small S2SVR for compressed video, x265 at QP 27 to 42, for hours on a CPU. It works on squares
 # of two by two pixels, at a quarter of the cost, and has a branch that sees how the aligned
 # neighbours of a frame differ from it: what compression took is small beside the picture, and
-# without the branch no neighbour is ever used. A last stage trains the flow along, which is the
-# limit (s2svr_mm/weights/README.md). It learns from good clips alone, data/clips/train/gt (README,
-# "Your own clips").
+# without the branch no neighbour is ever used. A last stage may train the flow along, as that of
+# the weights did (s2svr_mm/weights/README.md). It learns from good clips alone, data/clips/train/gt
+# (README, "Your own clips").
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s_same_size.py',
