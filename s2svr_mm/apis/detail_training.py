@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from s2svr_mm.engine.checkpoint import check_fit
+from s2svr_mm.engine.non_finite import NonFiniteError
 from s2svr_mm.models.detail_branch import DetailBranch
 from s2svr_mm.models.unshuffling import unshuffle
 
@@ -120,6 +121,9 @@ def train_details(
     Yields:
         tuple[int, float]: Every 100 steps and after the last: how many are done, and by how many
         decibels the residuals of the last steps were smaller than what the branch had to find.
+
+    Raises:
+        NonFiniteError: If an error is not finite.
     """
     optimizer = torch.optim.Adam(branch.parameters(), lr, betas=(0.9, 0.99))
     warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=min(100, iters))
@@ -131,6 +135,12 @@ def train_details(
         with torch.autocast('cpu', torch.bfloat16):
             output = branch.residual(seen.contiguous(memory_format=torch.channels_last))
         error = F.mse_loss(output.float(), residuals)
+        if not error.isfinite():
+            raise NonFiniteError(
+                f'training of the branch stopped at step {step}: the squared error is '
+                f'{error.item()}. No weights were written. Give a --lr below {lr:g}, or begin at '
+                'other weights (load_from).'
+            )
         optimizer.zero_grad()
         # The errors are of a few grey levels in 255; larger, the clipping is that of the configs.
         (30 * error).backward()

@@ -7,6 +7,7 @@ from mmengine.runner import Runner, set_random_seed
 from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
 from s2svr_mm.apis.errors import ConfigError
 from s2svr_mm.compat import CheckpointError
+from s2svr_mm.engine.non_finite import NonFiniteError
 from s2svr_mm.models.detail_branch import DetailBranch
 
 
@@ -145,3 +146,11 @@ def test_training_finds_what_lies_in_a_neighbour():
     with torch.inference_mode():
         error = (branch.residual(seen) - residuals).square().mean() / residuals.square().mean()
     assert error < 0.3
+
+
+def test_training_stops_where_an_error_is_not_finite():
+    branch = DetailBranch(8, 1)
+    seen, residuals = torch.zeros(1, 9, 20, 20), torch.full((1, 3, 20, 20), torch.nan)
+    with pytest.raises(NonFiniteError, match=r'stopped at step 1: .* nan\. No weights .* 0\.002'):
+        list(train_details(branch, [(seen, residuals)], 5, lr=2e-3))
+    assert all(parameter.isfinite().all() for parameter in branch.parameters())
