@@ -64,6 +64,12 @@ def parse_args(recipes: dict) -> argparse.Namespace:
         action='store_true',
         help='each clip to train on a second time at half its size, where soft video is sharp',
     )
+    own.add_argument(
+        '--photos',
+        type=Path,
+        metavar='DIR',
+        help='photographs to train on besides, each a clip that stands still',
+    )
     return parser.parse_args()
 
 
@@ -87,6 +93,7 @@ def main() -> None:
                 args.val,
                 args.workers,
                 halved=args.halved,
+                photos=args.photos,
             )
         else:
             prepare_published(

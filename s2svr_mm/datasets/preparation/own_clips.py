@@ -2,7 +2,9 @@
 """Preparing a person's own videos: pairs of degraded frames and ground truth."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -10,11 +12,15 @@ import numpy as np
 
 from ..clips import find_clips, open_clip
 from ..frames import iterate_frames
-from ..references import DataError
+from ..images import read_image
+from ..references import IMAGE_SUFFIXES, DataError, suffix_of
 from .degradations import BLUR_FRAMES, check_name, degrade_frames
 from .writing import clear_unfinished, disk_errors, run_tasks, write_folders, write_text
 
 SETTINGS_FILE = 'prepared.json'
+# As long as the longest that a config reads, s2svr_s_deblur's 17, and what blur takes at both ends.
+PHOTO_FRAMES = 24
+PHOTO_SIDE = 960
 
 
 def prepare_clips(
@@ -26,6 +32,7 @@ def prepare_clips(
     workers: int = 1,
     report: Callable[[str], None] = print,
     halved: bool = False,
+    photos: Path | None = None,
 ) -> None:
     """Make ``train/lq``, ``train/gt``, ``val/lq`` and ``val/gt`` from good videos.
 
@@ -45,11 +52,14 @@ def prepare_clips(
         report (Callable[[str], None]): Where messages go.
         halved (bool): Whether each clip to train on comes a second time at half its size, as
             ``<name>_half``. What a camera or a codec left soft is sharp there. Default: False.
+        photos (Path, optional): A folder of photographs to train on, at any depth, each a clip
+            ``photos/<name>`` of 24 equal frames, which :class:`.AddMotion` moves. They become
+            smaller by a whole number of times, so that no side is over 960. Default: None.
 
     Raises:
-        DataError: There are fewer than two clips, a clip of ``val`` is unknown, a clip can't be
-            read, ``dst`` was prepared in another way, a name would be used twice, or the disk is
-            full.
+        DataError: There are fewer than two clips, a clip of ``val`` is unknown, a clip or a
+            photograph can't be read, ``dst`` was prepared in another way, a name would be used
+            twice, or the disk is full.
     """
     check_name(degradation)
     if not src.is_dir():
@@ -69,15 +79,20 @@ def prepare_clips(
     halves = {f'{key}_half': path for key, path in clips.items() if halved and key not in val}
     if taken := sorted(set(halves) & set(clips)):
         raise DataError(f'{src} has a clip {taken[0]} already. Rename it, or leave out --halved.')
+    stills = {} if photos is None else find_photos(photos)
+    if taken := sorted(set(stills) & {*clips, *halves}):
+        raise DataError(f'{src} has a clip {taken[0]}, as {photos} has. Rename one.')
     settings = dict(degradation=degradation, scale=scale, val=sorted(set(val)))
     if halved:
         settings['halved'] = True
+    if stills:
+        settings['photos'] = len(stills)
     with disk_errors(dst):
         clear_unfinished(dst)
         _remember_settings(dst, settings)
         tasks = [
             (path, key, dst / ('val' if key in val else 'train'), degradation, scale, dst, shrink)
-            for shrink, group in ((1, clips), (2, halves))
+            for shrink, group in ((1, clips | stills), (2, halves))
             for key, path in group.items()
         ]
         lengths = run_tasks(prepare_clip, tasks, workers, 'Preparing')
@@ -91,7 +106,7 @@ def prepare_clip(
     """Write one clip as ``lq/<name>`` and ``gt/<name>``, unless both are there.
 
     Args:
-        path (str): A folder of frames, a video or a raw YUV file.
+        path (str): A folder of frames, a video, a raw YUV file or a photograph.
         name (str): The clip's name.
         folder (Path): The folder of 'lq' and 'gt', in ``root``.
         degradation (str): See :func:`.degradations.check_name`.
@@ -105,14 +120,43 @@ def prepare_clip(
     Raises:
         DataError: The clip can't be read, is too short, or its frames differ in size.
     """
-    if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
-        raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
     gt = folder / 'gt' / name
-    frames = check_sizes(iterate_frames(path), path)
+    if suffix_of(path) in IMAGE_SUFFIXES:
+        photo = read_image(path)
+        photo = shrunk(photo, math.ceil(max(photo.shape) / PHOTO_SIDE))
+        frames = repeat(photo, PHOTO_FRAMES)
+    else:
+        if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
+            raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
+        frames = check_sizes(iterate_frames(path), path)
     if shrink > 1:
         frames = (shrunk(frame, shrink) for frame in frames)
     write_folders([gt, folder / 'lq' / name], degrade_frames(frames, degradation, scale), root)
     return open_clip(str(gt)).num_frames
+
+
+def find_photos(folder: Path) -> dict[str, str]:
+    """Find every image file under a folder, at any depth.
+
+    Args:
+        folder (Path): The folder.
+
+    Returns:
+        dict[str, str]: Path of each by 'photos/' and its path in the folder without its ending.
+
+    Raises:
+        DataError: There is none, or two have one name.
+    """
+    photos: dict[str, str] = {}
+    for file in sorted(folder.rglob('*')):
+        if suffix_of(file.name) in IMAGE_SUFFIXES:
+            key = f'photos/{file.relative_to(folder).with_suffix("").as_posix()}'
+            if key in photos:
+                raise DataError(f'{photos[key]} and {file} would make one clip. Rename one.')
+            photos[key] = str(file)
+    if not photos:
+        raise DataError(f'{folder} holds no photographs ({", ".join(sorted(IMAGE_SUFFIXES))}).')
+    return photos
 
 
 def shrunk(frame: np.ndarray, times: int) -> np.ndarray:

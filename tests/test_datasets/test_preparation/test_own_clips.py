@@ -12,8 +12,10 @@ from mmagic.registry import DATASETS
 from mmengine import Config
 
 from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVideo, DataError
+from s2svr_mm.datasets.clips import find_clips
 from s2svr_mm.datasets.frames import iterate_frames
 from s2svr_mm.datasets.preparation import prepare_clips
+from s2svr_mm.datasets.preparation.writing import write_png
 
 CONFIG = Path(__file__).parents[3] / 'configs/_base_/datasets/clips.py'
 
@@ -85,6 +87,22 @@ class TestPrepareClips:
         assert np.abs(half - mean).max() <= 0.5
         expected = CompressVideo(qp=37).transform(dict(gt=list(half)))['img']
         np.testing.assert_array_equal(frames(dst / 'train/lq/walk_half'), expected)
+
+    def test_photos_stand_still_and_become_smaller_by_whole_numbers(self, src, dst, tmp_path):
+        picture = np.random.default_rng(0).integers(0, 256, (144, 1932, 3), np.uint8)
+        (tmp_path / 'photos/more').mkdir(parents=True)
+        write_png(tmp_path / 'photos/more/wide.png', picture)
+        write_png(tmp_path / 'photos/small.png', picture[:72, :96])
+        prepare_clips(src, dst, 'bd', halved=True, photos=tmp_path / 'photos')
+        names = ['photos/more/wide', 'photos/small', 'trip/day10', 'trip/day10_half']
+        assert list(find_clips(str(dst / 'train/lq'))) == [*names, 'walk', 'walk_half']
+        wide, small = (np.stack(frames(dst / f'train/gt/{name}')) for name in names[:2])
+        assert (small == picture[:72, :96]).all()
+        mean = picture.astype(float).reshape(48, 3, 644, 3, 3).mean((1, 3))
+        assert np.abs(wide - mean).max() <= 0.5
+        for config in CONFIG.parents[2].glob('s2svr_s_*.py'):
+            dataset = Config.fromfile(config).train_dataloader.dataset
+            assert dataset.num_input_frames <= len(wide) == len(small) == 24
 
     def test_blur_is_that_of_the_whole_clip(self, src, dst):
         prepare_clips(src, dst, 'blur')
@@ -168,6 +186,29 @@ class TestProblems:
         prepare_clips(src, dst, halved=True)
         with pytest.raises(DataError, match='other settings'):
             prepare_clips(src, dst)
+
+    def test_photos_without_photos(self, src, dst, tmp_path):
+        with pytest.raises(DataError, match='gone holds no photographs'):
+            prepare_clips(src, dst, photos=tmp_path / 'gone')
+        assert not dst.exists()
+
+    def test_photos_of_one_name(self, src, dst, tmp_path):
+        for name in ('a.png', 'a.bmp'):
+            (tmp_path / name).touch()
+        with pytest.raises(DataError, match=r'a\.bmp and .*a\.png would make one clip'):
+            prepare_clips(src, dst, photos=tmp_path)
+
+    def test_name_of_a_photo_is_taken(self, src, dst, tmp_path):
+        (src / 'trip').rename(src / 'photos')
+        (tmp_path / 'day10.png').touch()
+        with pytest.raises(DataError, match='a clip photos/day10, as'):
+            prepare_clips(src, dst, photos=tmp_path)
+
+    def test_damaged_photo(self, src, dst, tmp_path):
+        (tmp_path / 'a.png').write_bytes(b'none')
+        with pytest.raises(DataError, match=r'a\.png \(4 bytes\) is truncated'):
+            prepare_clips(src, dst, photos=tmp_path)
+        assert not (dst / 'train/gt/photos').exists()
 
     def test_nothing_left_to_train_on(self, src, dst):
         with pytest.raises(DataError, match='none is left'):
