@@ -122,9 +122,7 @@ def prepare_clip(
     """
     gt = folder / 'gt' / name
     if suffix_of(path) in IMAGE_SUFFIXES:
-        photo = read_image(path)
-        photo = shrunk(photo, math.ceil(max(photo.shape) / PHOTO_SIDE))
-        frames = repeat(photo, PHOTO_FRAMES)
+        frames = still_frames(path)
     else:
         if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
             raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
@@ -157,6 +155,19 @@ def find_photos(folder: Path) -> dict[str, str]:
     if not photos:
         raise DataError(f'{folder} holds no photographs ({", ".join(sorted(IMAGE_SUFFIXES))}).')
     return photos
+
+
+def still_frames(path: str) -> Iterator[np.ndarray]:
+    """Read a photograph, once a frame is asked for, as a clip that stands still.
+
+    Args:
+        path (str): The image file.
+
+    Yields:
+        np.ndarray: The same frame 24 times, (h, w, 3), no side over 960.
+    """
+    photo = read_image(path)
+    yield from repeat(shrunk(photo, math.ceil(max(photo.shape) / PHOTO_SIDE)), PHOTO_FRAMES)
 
 
 def shrunk(frame: np.ndarray, times: int) -> np.ndarray:
