@@ -121,7 +121,7 @@ def prepare_clip(
         DataError: The clip can't be read, is too short, or its frames differ in size.
     """
     gt = folder / 'gt' / name
-    if suffix_of(path) in IMAGE_SUFFIXES:
+    if _is_photo(Path(path)):
         frames = still_frames(path)
     else:
         if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
@@ -134,7 +134,7 @@ def prepare_clip(
 
 
 def find_photos(folder: Path) -> dict[str, str]:
-    """Find every image file under a folder, at any depth.
+    """Find every image file under a folder, at any depth, but for what is hidden.
 
     Args:
         folder (Path): The folder.
@@ -147,14 +147,19 @@ def find_photos(folder: Path) -> dict[str, str]:
     """
     photos: dict[str, str] = {}
     for file in sorted(folder.rglob('*')):
-        if suffix_of(file.name) in IMAGE_SUFFIXES:
-            key = f'photos/{file.relative_to(folder).with_suffix("").as_posix()}'
+        inside = file.relative_to(folder)
+        if _is_photo(file) and not any(part.startswith('.') for part in inside.parts):
+            key = f'photos/{inside.with_suffix("").as_posix()}'
             if key in photos:
                 raise DataError(f'{photos[key]} and {file} would make one clip. Rename one.')
             photos[key] = str(file)
     if not photos:
         raise DataError(f'{folder} holds no photographs ({", ".join(sorted(IMAGE_SUFFIXES))}).')
     return photos
+
+
+def _is_photo(path: Path) -> bool:
+    return suffix_of(path.name) in IMAGE_SUFFIXES and path.is_file()
 
 
 def still_frames(path: str) -> Iterator[np.ndarray]:

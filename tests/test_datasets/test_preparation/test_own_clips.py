@@ -15,6 +15,7 @@ from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVide
 from s2svr_mm.datasets.clips import find_clips
 from s2svr_mm.datasets.frames import iterate_frames
 from s2svr_mm.datasets.preparation import prepare_clips
+from s2svr_mm.datasets.preparation.own_clips import find_photos
 from s2svr_mm.datasets.preparation.writing import write_png
 
 CONFIG = Path(__file__).parents[3] / 'configs/_base_/datasets/clips.py'
@@ -191,6 +192,20 @@ class TestProblems:
         with pytest.raises(DataError, match='gone holds no photographs'):
             prepare_clips(src, dst, photos=tmp_path / 'gone')
         assert not dst.exists()
+
+    def test_hidden_files_and_folders_are_no_photos(self, src, dst, tmp_path):
+        photos = tmp_path / 'photos'
+        (photos / 'set.png').mkdir(parents=True)
+        (photos / '.thumbnails').mkdir()
+        picture = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
+        for name in ('set.png/a.png', '.thumbnails/a.png', '._a.png'):
+            write_png(photos / name, picture)
+        assert find_photos(photos) == {'photos/set.png/a': str(photos / 'set.png/a.png')}
+
+    def test_frames_in_a_folder_named_like_an_image(self, src, dst):
+        (src / 'trip/day10').rename(src / 'trip/day10.png')
+        prepare_clips(src, dst)
+        assert len(frames(dst / 'train/gt/trip/day10.png')) == 8
 
     def test_photos_of_one_name(self, src, dst, tmp_path):
         for name in ('a.png', 'a.bmp'):
