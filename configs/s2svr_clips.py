@@ -2,7 +2,7 @@
 # arithmetic.
 # For pairs of one size (to make them of good clips alone, see s2svr_clips_deblur.py and
 # s2svr_clips_compress.py): --cfg-options model.generator.scale=1
-# train_dataloader.dataset.scale=1 val_dataloader.dataset.scale=1
+# train_dataloader.dataset.scale=1 val_dataloader.dataset.scale=1 test_dataloader.dataset.scale=1
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr.py',

@@ -124,6 +124,9 @@ def compare(args: argparse.Namespace) -> None:
 
     sets = [*args.pairs, *args.clips, *args.video]
     check_names('--pairs, --clips and --video', [name for name, *_ in sets])
+    for name, *paths in sets:
+        for path in paths:
+            data.check_exists(name, path)
     networks = load_methods(
         args.model,
         device=args.device,

@@ -146,7 +146,10 @@ def restore(args: argparse.Namespace) -> bool:
     from s2svr_mm.apis.networks import load_network, load_shipped_network
     from s2svr_mm.apis.pipeline import OutputOptions
     from s2svr_mm.apis.restorer import VideoRestorer
+    from s2svr_mm.apis.sources import open_source
 
+    # What can't be read is said before a network is loaded, which takes seconds.
+    open_source(args.src, args.fps, args.yuv_size)
     if args.model:
         network = load_shipped_network(args.model)
     else:

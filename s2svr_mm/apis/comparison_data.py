@@ -86,7 +86,7 @@ def paired_clips(
         DataError: One of them is missing, or they do not belong together.
     """
     for path in (lq, gt):
-        _check_exists(group, path)
+        check_exists(group, path)
     clips = []
     found = VideoClipDataset(dict(img=lq, gt=gt), test_mode=True)
     for info in (found.get_data_info(index) for index in range(len(found))):
@@ -145,7 +145,7 @@ def degraded_clips(
             + ('1' if scale != 1 else '2 or 4')
             + f', but these restore at scale {scale}'
         )
-    _check_exists(group, gt)
+    check_exists(group, gt)
     clips = []
     found = tqdm(
         find_clips(gt).items(), desc=f'{group}: {degradation}', unit='clips', disable=not progress
@@ -177,7 +177,7 @@ def clips_without_truth(group: str, src: str, frames: int | None = None) -> list
     Raises:
         DataError: There are none, or they can't be read.
     """
-    _check_exists(group, src)
+    check_exists(group, src)
     found = {key: open_clip(path) for key, path in find_clips(src).items()}
     return [
         ComparedClip(group, key, clip.path, None, min(frames or clip.num_frames, clip.num_frames))
@@ -185,7 +185,16 @@ def clips_without_truth(group: str, src: str, frames: int | None = None) -> list
     ]
 
 
-def _check_exists(group: str, path: str) -> None:
+def check_exists(group: str, path: str) -> None:
+    """Refuse a path of a set that is not there.
+
+    Args:
+        group (str): The set's name.
+        path (str): A folder or a file.
+
+    Raises:
+        DataError: There is none.
+    """
     if not os.path.exists(path):
         raise DataError(
             f'{group}: there is no {path}. Give a folder of frames, a video, or a folder of such'

@@ -19,24 +19,30 @@ _SMALL_FRAMES = re.compile(
     r"LQ \((\d+), (\d+)\) is smaller than patch size \((\d+), .*?check (?:\[')?(.+?)(?:'| and )",
     re.DOTALL,
 )
-_WRONG_ARGUMENT = re.compile(r'__init__\(\) (got an unexpected|missing \d+ required)')
+_MISSING_TYPE = re.compile(r'must contain the key "type", but got (.*?)(?:\n|$)')
+_WRONG_ARGUMENT = re.compile(
+    r'(?:__init__|set_randomness)\(\) (got an unexpected|missing \d+ required)'
+)
 
 
 class ConfigError(ValueError):
     """A config, or an option that changes it, that can't be used."""
 
 
-def close_to(name: str, known: list[str]) -> str:
+def close_to(name: str, known: list[str], cutoff: float = 0.6) -> str:
     """Phrase a guess at what was meant.
 
     Args:
         name: What was given.
         known: What there is.
+        cutoff: How alike they are at least, from 0 to 1, by difflib's ratio.
 
     Returns:
         ' Did you mean ...?' with up to three of ``known``, or '' if nothing is close.
     """
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    # Beside what is all but the same, what is merely alike is no guess.
+    close = difflib.get_close_matches(name, known, 3, max(cutoff, 0.9))
+    close = close or difflib.get_close_matches(name, known, 3, cutoff)
     return f' Did you mean {" or ".join(close)}?' if close else ''
 
 
@@ -76,6 +82,8 @@ def explain(error: BaseException) -> str | None:
         name, registry = match.groups()
         guess = close_to(name, _known_types(registry))
         return f"the config names the type '{name}', but there is no such {registry}.{guess}"
+    if isinstance(error, KeyError) and (match := _MISSING_TYPE.search(text)):
+        return f"a part of the config has no 'type', so nothing can be built of it: {match[1]}"
     if isinstance(error, TypeError) and _WRONG_ARGUMENT.search(text):
         return f'the config does not suit what it builds: {text}'
     if isinstance(error, ValueError) and (match := _SMALL_FRAMES.search(text)):

@@ -1,7 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """From a config and command-line options to a run; shared by tools/train.py and tools/test.py."""
 
-import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +15,7 @@ from s2svr_mm.engine import SaveFramesHook, SaveMetricsHook
 from s2svr_mm.engine.checkpoint import latest_checkpoint
 
 from .errors import ConfigError, close_to
-
-# Keys that mmengine's Runner reads from the config beside its own arguments.
-_RUNNER_KEYS = {
-    'activation_checkpointing',
-    'compile',
-    'custom_imports',
-    'efficient_conv_bn_eval',
-    'find_unused_parameters',
-    'model_wrapper_cfg',
-    'runner_type',
-    'sync_bn',
-}
+from .options import check_options
 
 
 def load_config(
@@ -60,7 +48,7 @@ def load_config(
     except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
         raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
     if options:
-        _check_options(cfg, options)
+        check_options(cfg, options)
         cfg.merge_from_dict(dict(options))
     cfg.launcher = launcher
     if work_dir:
@@ -68,17 +56,6 @@ def load_config(
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', path.stem)
     return cfg
-
-
-def _check_options(cfg: Config, options: Mapping) -> None:
-    """Refuse a first key that nothing reads; the keys below it reach a constructor."""
-    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_RUNNER_KEYS} - {'self'}
-    for key in options:
-        top = key.split('.')[0]
-        if top not in known:
-            raise ConfigError(
-                f"--cfg-options {key}: the config has no '{top}'.{close_to(top, sorted(known))}"
-            )
 
 
 def enable_amp(cfg: Config) -> None:
@@ -149,11 +126,25 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         ConfigError: If several processes are asked for without a GPU by another launcher than
-            'pytorch'.
+            'pytorch', or a learning rate is set for parameters that the model has not.
     """
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _use_cpus(cfg)
-    return RUNNERS.build(cfg)
+    runner = RUNNERS.build(cfg)
+    _check_custom_keys(cfg, [name for name, _ in runner.model.named_parameters()])
+    return runner
+
+
+def _check_custom_keys(cfg: Config, parameters: list[str]) -> None:
+    """Refuse what would silently train by the common rate; mmengine looks for parts of names."""
+    paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
+    for key in paramwise.get('custom_keys', ()):
+        if not any(key in name for name in parameters):
+            parts = {part for name in parameters for part in name.split('.')}
+            raise ConfigError(
+                f'optim_wrapper.paramwise_cfg.custom_keys.{key}: no parameter of the model has '
+                f'that in its name.{close_to(key, sorted(parts))}'
+            )
 
 
 def _use_cpus(cfg: Config) -> None:

@@ -116,6 +116,10 @@ class Source(ABC):
     def files(self) -> list[str]:
         """All files that are read."""
 
+    def place(self, index: int) -> str:
+        """Name a frame for a message."""
+        return f'{self.path}: frame {index}'
+
     def fingerprint(self) -> str:
         """Hash that changes when a file does, by names, sizes and times of change."""
         digest = hashlib.sha256()
@@ -134,9 +138,9 @@ class Source(ABC):
             height, width = picture.rgb.shape[:2]
             if (height, width) != (self.look.height, self.look.width):
                 raise DataError(
-                    f'{self.path}: frame {index} is {width}x{height}, the first one '
-                    f'{self.look.width}x{self.look.height}. Split it there (--frames) and restore '
-                    'the parts one by one.'
+                    f'{self.place(index)} is {width}x{height}, the first one {self.look.width}x'
+                    f'{self.look.height}. Leave it out if it is one alone, or split there '
+                    '(--frames) and restore the parts one by one.'
                 )
             yield picture
 
@@ -297,6 +301,10 @@ class ImageSource(Source):
     def files(self) -> list[str]:
         """The image files."""
         return self.images
+
+    def place(self, index: int) -> str:
+        """Name a frame for a message."""
+        return f'{self.images[index]} (frame {index})'
 
     def read(self) -> Iterator[Picture]:
         """Yield all frames."""

@@ -203,8 +203,8 @@ def check_fit(
     raise CheckpointError(
         f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
         'config that the checkpoint was trained with, options included: each run keeps its own in '
-        '<work dir>/<time of its start>/vis_data/config.py. For weights of the official release '
-        'see tools/convert_weights.py'
+        '<work dir>/<time of its start>/vis_data/config.py, and s2svr://NAME goes with '
+        'configs/NAME.py. For weights of the official release see tools/convert_weights.py'
     )
 
 

@@ -353,7 +353,7 @@ def test_no_video(tmp_path):
 def test_changing_size_is_refused(tmp_path, make_clip, save_frames):
     save_frames(tmp_path / 'in', make_clip(2, 24, 32))
     save_frames(tmp_path / 'in', make_clip(1, 24, 30), start=2)
-    with pytest.raises(DataError, match='frame 2 is 30x24'):
+    with pytest.raises(DataError, match=r'00000002\.png \(frame 2\) is 30x24, the first one 32x24'):
         run(tmp_path / 'in', tmp_path / 'out')
 
 

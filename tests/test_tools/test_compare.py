@@ -153,6 +153,7 @@ def test_bad_input_is_one_message(run_tool, models, clip_pairs, tmp_path):
         ((*models, *pairs, '--video', 'set', lq), "'set' is given twice"),
         ((*models, '--model', *two, *pairs), 'different scales'),
         (('--model', 'a', two[1], *pairs), '--model takes NAME CONFIG CHECKPOINT or NAME, got a '),
+        (('--model', 'nobody', '--video', 'set', 'no.mp4'), 'there is no no.mp4'),
         (('--model', 'nobody', *pairs), "no model 'nobody' comes with this package"),
         (('--model', 'a', 'no.py', two[2], *pairs), 'there is no config no.py'),
         (('--model', 'a', two[1], 'no.pth', *pairs), 'no checkpoint at no.pth'),

@@ -125,7 +125,7 @@ def test_clear_messages(frames, model, run_tool, tmp_path):
         (('frames', 'out', '--model', 'best'), "no model 'best' comes with this package"),
         (('frames', 'out', *model[:3], 'no.pth'), 'no checkpoint at no.pth'),
         (('frames', 'out', '--config', 'no.py', *model[2:]), 'there is no config no.py'),
-        (('nothing.mp4', 'out.mp4', *model), 'There is no nothing.mp4'),
+        (('nothing.mp4', 'out.mp4', '--model', 'best'), 'There is no nothing.mp4'),
         (('frames', 'out', *model, '--frames', '5'), 'not FIRST:END'),
         (('frames', 'out', *model, '--frames', '30:'), 'has 20 frames'),
         (('frames', 'out', *model, '--device', 'cuda:9'), 'cuda:9'),

@@ -148,7 +148,12 @@ def test_nan_stops_training_and_the_last_checkpoint_stays(tiny_config, tmp_path,
         ),
         (
             ['model.generator.mid_chanels=8'],
-            "S2SVRNet.__init__() got an unexpected keyword argument 'mid_chanels'",
+            "model.generator has no 'mid_chanels'. Did you mean mid_channels?",
+        ),
+        (
+            ['optim_wrapper.paramwise_cfg.custom_keys.flow_estimatr.lr_mult=0.3'],
+            'optim_wrapper.paramwise_cfg.custom_keys.flow_estimatr: no parameter of the model has '
+            'that in its name. Did you mean flow_estimator?',
         ),
         (
             ['trian_cfg.max_iters=3'],
@@ -171,6 +176,23 @@ def test_wrong_input_gets_one_message(tiny_config, run_tool, options, message):
     assert result.status == 1
     assert 'Traceback' not in result.output
     assert result.output.count('error: ') == 1
+    assert message in result.output.split('error: ')[1]
+
+
+@pytest.mark.parametrize(
+    ('written', 'message'),
+    [
+        ("model['generator']['mid_chanels'] = 8", "an unexpected keyword argument 'mid_chanels'"),
+        ('default_hooks = dict(chekpoint=dict(interval=5))', "no 'type', so nothing can be built"),
+        ('randomness = dict(sede=1)', "an unexpected keyword argument 'sede'"),
+    ],
+)
+def test_wrong_key_in_a_config_gets_one_message(tiny_config, run_tool, written, message):
+    with open(tiny_config, 'a') as file:
+        file.write(f'{written}\n')
+    result = run_tool('train', tiny_config)
+    assert result.status == 1
+    assert 'Traceback' not in result.output
     assert message in result.output.split('error: ')[1]
 
 

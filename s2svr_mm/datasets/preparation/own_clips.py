@@ -217,6 +217,7 @@ def _remember_settings(dst: Path, settings: dict) -> None:
         write_text(file, text, dst)
     elif (before := file.read_text(encoding='utf-8')) != text:
         raise DataError(
-            f'{dst} was prepared with other settings ({" ".join(before.split())}). Choose another '
-            '--dst, or remove it.'
+            f'{dst} was prepared with other settings, {" ".join(before.split())}; this call has '
+            f'{" ".join(text.split())}. Give it the same (--val, if a later clip is last now), '
+            'choose another --dst, or remove it.'
         )

@@ -165,7 +165,9 @@ def test_a_write_that_the_system_refuses(src, dst):
 class TestProblems:
     def test_other_settings(self, src, dst):
         prepare_clips(src, dst)
-        with pytest.raises(DataError, match=r'prepared with other settings .*"bi"'):
+        with pytest.raises(
+            DataError, match=r'prepared with other settings, .*"bi".*; this call has'
+        ):
             prepare_clips(src, dst, 'bd')
 
     def test_unknown_degradation(self, src, dst):
