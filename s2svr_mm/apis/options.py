@@ -2,6 +2,7 @@
 """Options of a command line that change a config: a wrong key is named before anything is built."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,12 +51,12 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
         ConfigError: If a key is unknown, an entry of a list is not there, or a key goes on below
             what is no dict; with a guess at what was meant.
     """
+    content = cfg.to_dict()
     for key in options:
-        _check_option(cfg, key, options)
+        _check_option(content, key, options)
 
 
-def _check_option(cfg: Config, key: str, options: Mapping[str, Any]) -> None:
-    node: Any = cfg.to_dict()
+def _check_option(node: Any, key: str, options: Mapping[str, Any]) -> None:
     parts = key.split('.')
     for depth, part in enumerate(parts):
         above = '.'.join(parts[:depth])
@@ -94,8 +95,8 @@ def _known_keys(path: str, node: Mapping, options: Mapping[str, Any]) -> tuple[s
     if not path:
         return {*node, *_parameters(Runner)[0], *_RUNNER_KEYS}, True
     if path == 'default_hooks':
-        new = {key.split('.')[1] for key in options if key.endswith('.type')}
-        return {*node, *_HOOKS, *new}, True
+        typed = (re.fullmatch(r'default_hooks\.(\w+)\.type', key) for key in options)
+        return {*node, *_HOOKS, *(match[1] for match in typed if match)}, True
     kind = options.get(f'{path}.type', node.get('type'))
     own = _CONFIG_KEYS | _OWN_KEYS.get(path, set())
     if kind is not None:

@@ -102,6 +102,12 @@ def test_wrong_keys_are_named(config, key, message):
     assert f'--cfg-options {key}: ' in str(caught.value)
 
 
+def test_a_type_elsewhere_makes_no_hook(config):
+    options = {'default_hooks.chekpoint.interval': 5, 'model.chekpoint.type': 'A'}
+    with pytest.raises(ConfigError, match='Did you mean checkpoint'):
+        check_options(config, options)
+
+
 def test_a_type_given_beside_is_the_one_asked(config):
     key = 'optim_wrapper.optimizer.momentum'
     check_options(config, {'optim_wrapper.optimizer.type': 'SGD', key: 0.9})
