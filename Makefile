@@ -16,7 +16,7 @@ help:
 
 setup:
 	@test -n '$(PYTHON)' || { echo 'No Python 3.10 to 3.12 found: make PYTHON=/path/to/python3.11'; exit 1; }
-	@$(PYTHON) tools/setup_env.py
+	@$(PYTHON) dev/setup_env.py
 
 test: setup
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow'
@@ -25,10 +25,10 @@ test-slow: setup
 	$(PY) -m pytest -m slow
 
 demo: setup
-	$(PY) tools/demo.py
+	$(PY) demo/demo.py
 
 train-demo: setup
-	$(PY) tools/demo.py --train
+	$(PY) demo/demo.py --train
 
 lint: setup
 	$(PY) -m ruff check .

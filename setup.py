@@ -20,8 +20,7 @@ class BuildWithMim(build_py):
             return
         target = Path(self.build_lib) / 's2svr_mm' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
-        # The scripts left out are of use in a checkout only.
-        skip = shutil.ignore_patterns('__pycache__', 'setup_env.py', 'check_*.py')
+        skip = shutil.ignore_patterns('__pycache__')
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, target / folder, ignore=skip)
         shutil.copy(ROOT / 'model-index.yml', target)

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Measure S2SVR beside its plain form and mmagic's networks: python tools/benchmark.py."""
+"""Measure S2SVR beside its plain form and mmagic's networks: python benchmarks/benchmark.py."""
 
 import argparse
 import re
@@ -105,7 +105,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         report = benchmark(args)
@@ -118,13 +118,14 @@ def benchmark(args: argparse.Namespace):
     """Measure as the command line says; returns the report."""
     import torch
 
-    from s2svr_mm.apis import benchmark_cases as cases_api
-    from s2svr_mm.apis.benchmark import agreements, compare, name_of, sweep
-    from s2svr_mm.apis.benchmark_measuring import ConvolutionPeak, describe_machine, memory_is
-    from s2svr_mm.apis.benchmark_profile import profile_network
-    from s2svr_mm.apis.benchmark_report import Report, check_folder
-    from s2svr_mm.apis.devices import pick_device
-    from s2svr_mm.apis.networks import load_network
+    from benchmarks import cases as cases_api
+    from benchmarks.measuring import ConvolutionPeak, describe_machine, memory_is
+    from benchmarks.operator_profile import profile_network
+    from benchmarks.report import Report
+    from benchmarks.rounds import agreements, compare, name_of, sweep
+    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.utils.devices import pick_device
+    from s2svr_mm.utils.files import check_folder
 
     check_folder(args.out)
     cases_api.check_clip(args.models, args.frames, args.size)

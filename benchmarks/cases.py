@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import Tensor, nn
 
-from s2svr_mm.datasets.frames import iterate_frames
-from s2svr_mm.datasets.references import DataError
+from benchmarks.reference_s2svr import PlainS2SVRNet
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.frames import iterate_frames
 from s2svr_mm.models import PWCLite, S2SVRNet
 from s2svr_mm.models.conversion import to_official
-from s2svr_mm.models.reference import PlainS2SVRNet
-
-from .benchmark_measuring import autocast
+from s2svr_mm.utils.devices import autocast
 
 # As mmagic builds them by default, with no weights to fetch.
 BASELINES: dict[str, tuple[str, Callable[[], nn.Module]]] = {

@@ -7,16 +7,14 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from .memory import measure_peak
+from s2svr_mm.utils.memory import measure_peak
 
 # What says how fast a CPU computes.
 _CPU_FLAGS = (
@@ -46,11 +44,6 @@ class Measurement:
 
     seconds: float
     memory: int | None
-
-
-def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    """Computation in a type: autocast, or nothing for float32."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def measure(function: Callable[[], object], device: torch.device) -> Measurement:
@@ -134,30 +127,6 @@ def _restart_resident_peak() -> int | None:
 def _resident(field: str) -> int:
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-
-def count_macs(function: Callable[[], object]) -> int:
-    """Count the multiply-adds of convolutions and matrix products while something runs.
-
-    torch's counter sees each operation as it runs, whatever the device, backward passes and
-    deformable convolutions (whose sampled columns mmcv multiplies with ``addmm_``) included.
-    mmengine's counter gives the same figures but traces the network, which keeps every
-    intermediate result: 15 GB for the plain S2SVR on eight frames of 160x90.
-
-    Args:
-        function (Callable): What to run.
-
-    Returns:
-        int: Multiply-adds.
-    """
-    in_place = {torch.ops.aten.addmm_: _addmm_flops}
-    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
-        function()
-    return counter.get_total_flops() // 2
-
-
-def _addmm_flops(_self, a, b, *args, **kwargs) -> int:
-    return 2 * a[0] * a[1] * b[1]
 
 
 class ConvolutionPeak:

@@ -13,8 +13,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from s2svr_mm.models import S2SVRNet
-
-from .benchmark_measuring import autocast
+from s2svr_mm.utils.devices import autocast
 
 # The first that matches the name of an operation, without 'aten::', is its kind.
 KINDS = (

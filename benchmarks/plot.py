@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from .benchmark import Result, name_of
+from benchmarks.rounds import Result, name_of
 
 
 def plot(

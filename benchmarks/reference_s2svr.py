@@ -234,7 +234,7 @@ class _PWCLite(nn.Module):
 
 
 def plain_cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
-    """Computes the cost volume of :func:`s2svr_mm.models.flow.cost_volume`, shift by shift.
+    """Computes the cost volume of :func:`s2svr_mm.ops.cost_volume`, shift by shift.
 
     Args:
         ref (Tensor): (n, c, h, w).

@@ -2,16 +2,14 @@
 """What the benchmark found, as figures for JSON, Markdown tables and a plot."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from .benchmark import Agreement, Result, name_of
-from .benchmark_plot import plot
-from .benchmark_profile import Profile
-from .errors import ConfigError
+from benchmarks.operator_profile import Profile
+from benchmarks.plot import plot
+from benchmarks.rounds import Agreement, Result, name_of
 
 _MIB = 2**20
 
@@ -205,21 +203,6 @@ class Report:
         files[1].write_text(self.markdown())
         plot(files[2], self.results, self.sweep)
         return files
-
-
-def check_folder(folder: str) -> None:
-    """Refuse a folder that can't be written to, before anything is measured.
-
-    Raises:
-        ConfigError: It can't.
-    """
-    root = Path(folder)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'--out {folder} can not be made: {error.strerror}') from error
-    if not os.access(root, os.W_OK):
-        raise ConfigError(f'--out {folder} can not be written to')
 
 
 def _ratios(result: Result, base: Result) -> list[float]:

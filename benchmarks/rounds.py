@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .benchmark_cases import Case, moving_clip
-from .benchmark_measuring import ConvolutionPeak, count_macs, measure, measure_memory_alone
+from benchmarks.cases import Case, moving_clip
+from benchmarks.measuring import ConvolutionPeak, measure, measure_memory_alone
+from s2svr_mm.utils.profiling import count_macs
 
 
 def name_of(dtype: torch.dtype) -> str:

@@ -1,4 +1,4 @@
-# A small S2SVR for tools/demo.py: minutes on two CPU cores. The demo sets the number of iterations.
+# A small S2SVR for demo/demo.py: minutes on two CPU cores. The demo sets the number of iterations.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr.py',

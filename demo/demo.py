@@ -106,7 +106,7 @@ def prepare_data() -> None:
     if done.exists():
         print(f'{DATA} is there already')
         return
-    from s2svr_mm.datasets.video import read_video
+    from s2svr_mm.io.video import read_video
 
     video = find_clip('bikes.mp4')
     shutil.rmtree(DATA, ignore_errors=True)

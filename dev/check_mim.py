@@ -4,7 +4,7 @@
 Builds an sdist, a wheel from it, and installs that into a scratch environment together with mim;
 the rest of the stack is seen through from the environment that runs this. Then trains a tiny model
 for a few iterations on clips made up for it, and tests the checkpoint. Needs a package index for
-mim itself: python tools/check_mim.py
+mim itself: python dev/check_mim.py
 """
 
 import os

@@ -39,7 +39,7 @@ def main() -> None:
     """Measure."""
     args = parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         if args.check == 'seams':
@@ -54,9 +54,9 @@ def build_restorer(args: argparse.Namespace):
     """The restorer that the arguments ask for."""
     import torch
 
-    from s2svr_mm.apis.networks import load_network
-    from s2svr_mm.apis.restorer import VideoRestorer
     from s2svr_mm.models.s2svr_net import S2SVRNet
+    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.restoration.restorer import VideoRestorer
 
     torch.manual_seed(0)
     if args.config:
@@ -82,8 +82,8 @@ def measure_run(args: argparse.Namespace) -> tuple[int, int, float]:
     import av
     import numpy as np
 
-    from s2svr_mm.apis.memory import peak_host_memory
-    from s2svr_mm.apis.pipeline import OutputOptions
+    from s2svr_mm.restoration.restore_video import OutputOptions
+    from s2svr_mm.utils.memory import peak_host_memory
 
     width, height = args.size
     restorer = build_restorer(args)
@@ -132,8 +132,8 @@ def print_seams(args: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from s2svr_mm.apis.sources import open_source
-    from s2svr_mm.apis.windows import Plan
+    from s2svr_mm.io.sources import open_source
+    from s2svr_mm.restoration.windows import Plan
 
     def frames(path: str, scale: int = 1) -> list[np.ndarray]:
         width, height = args.crop or (None, None)
@@ -188,7 +188,7 @@ def _window_seams(length: int, plan) -> set[int]:
 
 
 def _tile_seams(length: int, plan, scale: int) -> set[int]:
-    from s2svr_mm.apis.windows import tile_axis
+    from s2svr_mm.restoration.windows import tile_axis
 
     tiles = tile_axis(length, plan.tile, plan.tile_overlap)[1:]
     return {i for t in tiles for i in range(scale * t.fade_start, scale * t.fade_stop + 1)}

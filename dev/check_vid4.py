@@ -39,7 +39,7 @@ def main() -> None:
     """Check."""
     args = parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         tested = json.loads(Path(args.metrics).read_text()).get('clips')
@@ -73,7 +73,7 @@ def load_network(checkpoint: str):
     import torch
     from mmagic.models.editors import BasicVSRNet
 
-    from s2svr_mm.compat import load_checkpoint_file
+    from s2svr_mm.checkpoints.files import load_checkpoint_file
 
     weights = load_checkpoint_file(checkpoint)['state_dict']
     prefix = 'generator.'

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Put trained weights into the package: python tools/publish_weights.py CONFIG CHECKPOINT NAME."""
+"""Put trained weights into the package: python dev/publish_weights.py CONFIG CHECKPOINT NAME."""
 
 import argparse
 import hashlib
@@ -35,7 +35,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         publish(args.config, args.checkpoint, args.name, args.about, args.folder, args.overwrite)
@@ -87,13 +87,12 @@ def publish(
     import torch
     from mmagic.utils import register_all_modules
 
-    from s2svr_mm.apis.errors import ConfigError
-    from s2svr_mm.apis.flow_evaluation import build_estimator
-    from s2svr_mm.apis.networks import MODEL_LIST, load_network
-    from s2svr_mm.apis.runner import load_config, without_pretrained
-    from s2svr_mm.compat import CheckpointError
-    from s2svr_mm.engine.checkpoint import AtomicBackend
-    from s2svr_mm.models.flow.weights import FOLDER
+    from s2svr_mm.checkpoints.shipped import FOLDER
+    from s2svr_mm.comparison.flow import build_estimator
+    from s2svr_mm.errors import CheckpointError, ConfigError
+    from s2svr_mm.models.zoo import MODEL_LIST, load_network
+    from s2svr_mm.training.config import load_config, without_pretrained
+    from s2svr_mm.utils.files import AtomicBackend
 
     target = Path(folder or FOLDER)
     file = target / f'{name}.pth'

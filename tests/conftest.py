@@ -11,104 +11,68 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from tool_process import ToolProcess, ToolResult
+from helpers.clips import degrade, moving_clip, write_frames
+from helpers.tool_process import CHECKOUT, ToolProcess, ToolResult
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 
-def moving_clip(
-    num_frames: int,
-    height: int,
-    width: int,
-    shift: tuple[float, float] = (1.5, -0.75),
-    degrees: float = 0.5,
-    seed: int = 0,
-) -> np.ndarray:
-    """Make a clip of a texture that moves rigidly from frame to frame.
+TINY = """
+_base_ = {runtime!r}
 
-    The texture is a sum of plane waves, so it is known between the pixels too and the motion is
-    exact: nothing is interpolated and nothing runs out at the borders.
+model = dict(
+    type='S2SVR',
+    generator=dict(
+        type='S2SVRNet',
+        mid_channels=4,
+        num_blocks=1,
+        num_layers=2,
+        scale=4,
+        flow_estimator=dict(type='PWCLite'),
+    ),
+    pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
+    train_cfg=dict(fix_iter=3),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),
+)
 
-    Args:
-        num_frames: Number of frames.
-        height: Height in pixels.
-        width: Width in pixels.
-        shift: Movement (x, y) in pixels per frame.
-        degrees: Rotation about the frame's centre in degrees per frame.
-        seed: Which texture.
+clips = dict(
+    type='VideoClipDataset', data_root={clips!r}, data_prefix=dict(img='lq', gt='gt'), scale=4
+)
+train_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='PairedRandomCrop', gt_patch_size=64),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='LoadClip'), dict(type='PackInputs')]
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(num_input_frames=2, pipeline=train_pipeline, **clips),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(test_mode=True, pipeline=test_pipeline, **clips),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='Evaluator', metrics=[dict(type='PSNR'), dict(type='SSIM')])
+test_evaluator = val_evaluator
 
-    Returns:
-        Frames (num_frames, height, width, 3), uint8, RGB.
-    """
-    rng = np.random.default_rng(seed)
-    num_waves = 48
-    frequency = 2 * np.pi / np.geomspace(5, 60, num_waves)
-    direction = rng.uniform(0, 2 * np.pi, num_waves)
-    phase = rng.uniform(0, 2 * np.pi, (3, num_waves, 1, 1))
-    wave = np.stack([np.cos(direction), np.sin(direction)]) * frequency
-    amplitude = frequency**-0.5 / np.sqrt((frequency**-1).sum())
-
-    grid_y, grid_x = np.mgrid[:height, :width].astype(np.float64)
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    frames = []
-    for index in range(num_frames):
-        angle = -np.deg2rad(degrees * index)
-        x = grid_x - centre_x - shift[0] * index
-        y = grid_y - centre_y - shift[1] * index
-        x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
-        waves = np.sin(wave[0, :, None, None] * x + wave[1, :, None, None] * y + phase)
-        texture = (amplitude[:, None, None] * waves).sum(1)
-        frames.append(127.5 + 60 * texture.transpose(1, 2, 0))
-    return np.stack(frames).clip(0, 255).round().astype(np.uint8)
-
-
-def degrade(frames: np.ndarray, scale: int) -> np.ndarray:
-    """Make the low-quality version of a clip.
-
-    Args:
-        frames: Frames (t, h, w, 3), uint8; h and w divisible by ``scale``.
-        scale: 1 blurs with a 5x5 box; any other value shrinks with MATLAB's bicubic kernel.
-
-    Returns:
-        Frames (t, h / scale, w / scale, 3), uint8.
-    """
-    if scale == 1:
-        return np.stack([cv2.blur(frame, (5, 5)) for frame in frames])
-    from mmagic.datasets.transforms import MATLABLikeResize
-
-    resize = MATLABLikeResize(keys=['img'], scale=1 / scale)
-    small = [resize({'img': frame.astype(np.float32)})['img'] for frame in frames]
-    return np.stack(small).clip(0, 255).round().astype(np.uint8)
-
-
-def write_frames(folder: Path, frames: np.ndarray, start: int = 0) -> Path:
-    """Write RGB frames (t, h, w, 3) as ``folder/%08d.png`` and return the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, frame in enumerate(frames, start):
-        assert cv2.imwrite(str(folder / f'{index:08d}.png'), frame[..., ::-1])
-    return folder
-
-
-@pytest.fixture(scope='session')
-def make_clip() -> Callable[..., np.ndarray]:
-    """The function :func:`moving_clip`."""
-    return moving_clip
-
-
-@pytest.fixture(scope='session')
-def make_lq() -> Callable[..., np.ndarray]:
-    """The function :func:`degrade`."""
-    return degrade
-
-
-@pytest.fixture(scope='session')
-def save_frames() -> Callable[..., Path]:
-    """The function :func:`write_frames`."""
-    return write_frames
+train_cfg = dict(type='ResumableTrainLoop', max_iters=6, val_interval=6)
+val_cfg = dict(type='MultiValLoop')
+test_cfg = dict(type='MultiTestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)))
+param_scheduler = dict(
+    type='CosineRestartLR', by_epoch=False, periods=[6], restart_weights=[1], eta_min=1e-7
+)
+default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
+"""
 
 
 @pytest.fixture
@@ -156,3 +120,13 @@ def start_tool(tmp_path: Path) -> Callable[..., ToolProcess]:
 def run_tool(start_tool: Callable[..., ToolProcess]) -> Callable[..., ToolResult]:
     """As ``start_tool``, but waits for the end: status and output."""
     return lambda *args, **kwargs: start_tool(*args, **kwargs).wait()
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path, clip_pairs: Callable[..., Path]) -> Path:
+    """A config that trains and tests within seconds, beside the clips that it reads."""
+    clips = clip_pairs(names=('street', 'park'), num_frames=4, height=72, width=80)
+    runtime = CHECKOUT / 'configs' / '_base_' / 'default_runtime.py'
+    path = tmp_path / 'tiny.py'
+    path.write_text(TINY.format(runtime=str(runtime), clips=str(clips)))
+    return path

@@ -13,7 +13,9 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 
-from s2svr_mm.compat import CheckpointError, import_mmflow, load_checkpoint_file, stack
+from s2svr_mm.checkpoints.files import load_checkpoint_file
+from s2svr_mm.compat import import_mmflow, stack
+from s2svr_mm.errors import CheckpointError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.clips import degrade, moving_clip, write_frames
 from mmagic.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -72,24 +73,24 @@ def datasets_of(cfg) -> list:
 
 
 @pytest.fixture
-def stand_in(save_frames, make_clip, make_lq, tmp_path):
+def stand_in(tmp_path):
     """Writes a small clip where a data set's config expects one."""
 
     def write(dataset: dict, seed: int, size: int) -> None:
         root = tmp_path / dataset.data_root
         name = root.name
         count = 7 if name == 'vimeo90k' else dataset.get('num_input_frames') or 8
-        gt = make_clip(count, height=size, width=size * 3 // 2, seed=seed)
+        gt = moving_clip(count, height=size, width=size * 3 // 2, seed=seed)
         clip = f'{seed:03d}/0001' if name == 'vimeo90k' else f'{seed:03d}'
         sides = dict(gt=gt)
         if 'img' in dataset.data_prefix:
-            sides['img'] = make_lq(gt, dataset.scale)
+            sides['img'] = degrade(gt, dataset.scale)
         for kind, frames in sides.items():
             folder = root / dataset.data_prefix[kind]
             if name == 'MFQEv2':
                 save_yuv(folder / f'{clip}_{size * 3 // 2}x{size}_{count}.yuv', frames)
             else:
-                save_frames(folder / clip, frames)
+                write_frames(folder / clip, frames)
         if dataset.get('ann_file'):
             shape = (size, size * 3 // 2, 3)
             lines = dict(

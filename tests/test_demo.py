@@ -4,12 +4,12 @@ import sys
 
 import av
 import pytest
-from tool_process import CHECKOUT
+from helpers.tool_process import CHECKOUT
 
 
 @pytest.mark.slow
 def test_demo_restores_a_shot(tmp_path):
-    command = [sys.executable, 'tools/demo.py', '--out', str(tmp_path)]
+    command = [sys.executable, 'demo/demo.py', '--out', str(tmp_path)]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     table = (tmp_path / 'report' / 'table.md').read_text()

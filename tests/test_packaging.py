@@ -88,7 +88,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
             shutil.copy(file, source)
     (source / 's2svr_mm' / 'weights').mkdir(exist_ok=True)
     (source / 's2svr_mm' / 'weights' / 'probe.pth').write_bytes(b'weights')
-    build_wheel = runpy.run_path(str(CHECKOUT / 'tools' / 'check_mim.py'))['build_wheel']
+    build_wheel = runpy.run_path(str(CHECKOUT / 'dev' / 'check_mim.py'))['build_wheel']
     return zipfile.ZipFile(build_wheel(source, work))
 
 
@@ -104,7 +104,7 @@ class TestWheel:
         wanted = {f'configs/{file}' for file in files_below(CHECKOUT / 'configs')}
         wanted |= {f'tools/{file}' for file in files_below(CHECKOUT / 'tools')}
         of_the_checkout = {name for name in wanted if name.startswith('tools/check_')}
-        wanted -= of_the_checkout | {'tools/setup_env.py'}
+        wanted -= of_the_checkout | {'dev/setup_env.py'}
         assert carried == wanted | {'model-index.yml'}
         assert {'tools/train.py', 'tools/test.py'} <= carried
 
@@ -122,7 +122,7 @@ class TestWheel:
 
 @pytest.mark.slow
 def test_mim_trains_and_tests_the_installed_package(tmp_path):
-    script = CHECKOUT / 'tools' / 'check_mim.py'
+    script = CHECKOUT / 'dev' / 'check_mim.py'
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"PSNR"' in done.stdout

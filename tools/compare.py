@@ -101,7 +101,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         try:
@@ -116,11 +116,11 @@ def main() -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare as the command line says."""
-    from s2svr_mm.apis import comparison_data as data
-    from s2svr_mm.apis.comparison import Comparison, locked
-    from s2svr_mm.apis.comparison_methods import check_names, load_methods
-    from s2svr_mm.apis.comparison_report import write_comparison
-    from s2svr_mm.datasets.preparation.writing import disk_errors
+    from s2svr_mm.comparison import clips as data
+    from s2svr_mm.comparison.comparison import Comparison
+    from s2svr_mm.comparison.methods import check_names, load_methods
+    from s2svr_mm.comparison.report import write_comparison
+    from s2svr_mm.utils.files import disk_errors, locked
 
     sets = [*args.pairs, *args.clips, *args.video]
     check_names('--pairs, --clips and --video', [name for name, *_ in sets])

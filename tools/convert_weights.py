@@ -35,7 +35,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         convert(Path(args.src), Path(args.dst), args.to_official, args.overwrite)
@@ -57,10 +57,9 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
     """
     import torch
 
-    from s2svr_mm.compat import load_checkpoint_file
-    from s2svr_mm.engine.checkpoint import save_weights
-    from s2svr_mm.models.basicsr_conversion import from_basicsr_basicvsr, is_basicsr_basicvsr
+    from s2svr_mm.checkpoints.files import load_checkpoint_file, save_weights
     from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
+    from s2svr_mm.models.conversion_basicsr import from_basicsr_basicvsr, is_basicsr_basicvsr
 
     if dst.exists() and not overwrite:
         raise ValueError(f'{dst} exists already: choose another name, or --overwrite it')

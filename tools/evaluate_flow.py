@@ -48,13 +48,14 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import ConfigError, one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.errors import ConfigError
 
     with one_clear_message(args.debug):
         import torch
         from mmagic.utils import register_all_modules
 
-        from s2svr_mm.apis.flow_evaluation import baselines, build_estimator, evaluate_flow
+        from s2svr_mm.comparison.flow import baselines, build_estimator, evaluate_flow
 
         if wrong := [file for file in args.out if not file.endswith(('.md', '.csv'))]:
             raise ConfigError(f'--out writes .md and .csv, got {wrong[0]}')

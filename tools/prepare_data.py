@@ -79,7 +79,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
     from s2svr_mm.datasets.preparation import RECIPES, prepare_clips, prepare_published
 
     args = parse_args(RECIPES)

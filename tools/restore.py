@@ -125,7 +125,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         try:
@@ -143,10 +143,10 @@ def main() -> None:
 
 def restore(args: argparse.Namespace) -> bool:
     """Restore as the command line says; returns whether the input is damaged."""
-    from s2svr_mm.apis.networks import load_network, load_shipped_network
-    from s2svr_mm.apis.pipeline import OutputOptions
-    from s2svr_mm.apis.restorer import VideoRestorer
-    from s2svr_mm.apis.sources import open_source
+    from s2svr_mm.io.sources import open_source
+    from s2svr_mm.models.zoo import load_network, load_shipped_network
+    from s2svr_mm.restoration.restore_video import OutputOptions
+    from s2svr_mm.restoration.restorer import VideoRestorer
 
     # What can't be read is said before a network is loaded, which takes seconds.
     open_source(args.src, args.fps, args.yuv_size)

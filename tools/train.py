@@ -57,11 +57,12 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis import runner as api
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.training import runner as api
+    from s2svr_mm.training.config import load_config
 
     with one_clear_message(args.debug):
-        cfg = api.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         if args.amp:
             api.enable_amp(cfg)
         if args.auto_scale_lr:

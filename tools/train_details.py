@@ -41,7 +41,7 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.apis.errors import one_clear_message
+    from s2svr_mm.cli.reporting import one_clear_message
 
     with one_clear_message(args.debug):
         train(args)
@@ -49,9 +49,9 @@ def main() -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Collect, train, save."""
-    from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
-    from s2svr_mm.apis.runner import load_config
-    from s2svr_mm.engine.checkpoint import save_weights
+    from s2svr_mm.checkpoints.files import save_weights
+    from s2svr_mm.training.config import load_config
+    from s2svr_mm.training.detail_branch import build_model, collect_details, train_details
 
     cfg = load_config(args.config, args.cfg_options)
     model = build_model(cfg)

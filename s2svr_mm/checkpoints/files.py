@@ -1,16 +1,25 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Checkpoints that are read without running any code in them."""
 
+import io
 import os
 import pickle
-from collections.abc import Callable
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..utils.files import AtomicBackend
+
+_POINTER = 'last_checkpoint'
+
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be read, or that must not be."""
 
 
 def _history_buffer_attribute(owner: Any, name: str) -> Callable:
@@ -98,3 +107,80 @@ def register_checkpoint_loader() -> None:
 
     register_safe_globals()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+
+
+def save_weights(state_dict: Mapping[str, Tensor], path: str | os.PathLike) -> None:
+    """Write a checkpoint of weights alone, whole or not at all.
+
+    Args:
+        state_dict: The weights.
+        path: Where to, as :meth:`AtomicBackend.put`.
+    """
+    buffer = io.BytesIO()
+    torch.save({'state_dict': state_dict}, buffer)
+    AtomicBackend().put(buffer.getvalue(), path)
+
+
+def checkpoint_fault(path: str | os.PathLike) -> str | None:
+    """Say what keeps a file from being a whole checkpoint.
+
+    Args:
+        path: A file that should have been written by ``torch.save``.
+
+    Returns:
+        The fault in a few words, or None if the file is whole. Every byte is checked.
+    """
+    if not os.path.isfile(path):
+        return 'is not there'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            names = archive.namelist()
+    except (zipfile.BadZipFile, EOFError, OSError):
+        return 'is damaged or cut short'
+    if damaged is not None:
+        return f'is damaged (in its part {damaged})'
+    if not any(name.endswith('data.pkl') for name in names):
+        return 'is not a checkpoint'
+    return None
+
+
+def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """Find the last whole checkpoint of a training run.
+
+    It is the one that ``last_checkpoint`` names, also when the folder was moved since. If that one
+    is missing or damaged, it is the whole one of the highest iteration, and a warning names both.
+
+    Args:
+        work_dir: The run's folder.
+
+    Returns:
+        Its path, or None if the folder holds no checkpoint.
+
+    Raises:
+        CheckpointError: If there are checkpoints and none of them is whole.
+    """
+    work_dir = Path(work_dir)
+    pointer = work_dir / _POINTER
+    named = pointer.read_text().strip() if pointer.is_file() else ''
+    preferred = Path(named) if os.path.isfile(named) else work_dir / Path(named or 'none').name
+    if checkpoint_fault(preferred) is None:
+        return preferred
+    found = [
+        (int(match[1]), path)
+        for path in work_dir.glob('*.pth')
+        if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name))
+    ]
+    if not found:
+        if named:
+            raise CheckpointError(f'{pointer} names {named}, which {checkpoint_fault(preferred)}')
+        return None
+    for _, path in sorted(found, reverse=True):
+        if checkpoint_fault(path) is None:
+            reason = f'{preferred} {checkpoint_fault(preferred)}' if named else f'{pointer} is gone'
+            print_log(f'{reason}: {path} is taken instead', 'current', level=30)
+            return path
+    raise CheckpointError(
+        f'no checkpoint in {work_dir} is whole: '
+        + '; '.join(f'{path.name} {checkpoint_fault(path)}' for _, path in sorted(found))
+    )

@@ -1,43 +1,16 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Weights of flow networks: all of them fit, or none are taken."""
+"""Whether weights fit a module: all of them, or none are loaded."""
 
-from collections.abc import Mapping
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from s2svr_mm.compat import CheckpointError
-from s2svr_mm.compat.checkpoint import load_checkpoint_file
-
-# The weights that come with the package.
-SCHEME = 's2svr://'
-FOLDER = Path(__file__).resolve().parents[2] / 'weights'
-
-
-@CheckpointLoader.register_scheme(prefixes=SCHEME)
-def load_from_package(filename: str, map_location: Any = 'cpu') -> dict:
-    """Reads weights that come with the package, ``s2svr://NAME``.
-
-    Args:
-        filename (str): ``s2svr://`` and the file's name without ``.pth``.
-        map_location (Any): Same as in :func:`torch.load`.
-
-    Returns:
-        dict: The checkpoint.
-
-    Raises:
-        FileNotFoundError: If the package has no weights of that name; lists those it has.
-    """
-    name = filename.removeprefix(SCHEME)
-    path = FOLDER / f'{name}.pth'
-    if not path.is_file():
-        names = ', '.join(sorted(file.stem for file in FOLDER.glob('*.pth'))) or 'none'
-        raise FileNotFoundError(f'no weights {filename} come with s2svr_mm; there are: {names}')
-    return load_checkpoint_file(path, map_location)
+from ..errors import CheckpointError
 
 
 class StrictInit(BaseModule):
@@ -122,3 +95,58 @@ def _advice(weights: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str:
     if any('feature_pyramid_extractor' in key for key in weights):
         return ' The names are official ones: convert the file with tools/convert_weights.py.'
     return ''
+
+
+def _shortened(lines: Sequence[str], limit: int = 4) -> str:
+    rest = len(lines) - limit
+    return ', '.join(lines[:limit]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def check_fit(
+    model: nn.Module, checkpoint: Mapping[str, Any], source: str, partly: bool = False
+) -> str | None:
+    """Check that a checkpoint belongs to a model.
+
+    Args:
+        model: The model.
+        checkpoint: What the file holds: a state dict, or a dict with ``state_dict``.
+        source: The file's name, for the message.
+        partly: Whether it is enough that some of the weights fit (for fine-tuning).
+
+    Returns:
+        None if all fits. Otherwise, and only with ``partly``, what does not.
+
+    Raises:
+        CheckpointError: With missing and unexpected keys and those of another shape. Counters
+            (buffers of a single element) may be missing.
+    """
+    if is_model_wrapper(model):
+        model = model.module
+    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(state, Mapping) or not all(hasattr(v, 'shape') for v in state.values()):
+        raise CheckpointError(f'{source} holds no state dict of a model')
+    given = {re.sub(r'^module\.', '', key): tuple(value.shape) for key, value in state.items()}
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    counters = {key for key, buffer in model.named_buffers() if buffer.numel() == 1}
+
+    missing = [key for key in wanted if key not in given and key not in counters]
+    unexpected = [key for key in given if key not in wanted]
+    misshaped = [
+        f'{key} {given[key]} instead of {wanted[key]}'
+        for key in wanted
+        if key in given and given[key] != wanted[key]
+    ]
+    if not (missing or unexpected or misshaped):
+        return None
+    fitting = sum(given.get(key) == shape for key, shape in wanted.items())
+    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
+    listed = [f'  {len(keys)} {name}: {_shortened(keys)}' for name, keys in problems if keys]
+    misfit = '\n'.join([*listed, f'  {fitting} of {len(wanted)} fit'])
+    if partly and fitting > 0:
+        return misfit
+    raise CheckpointError(
+        f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
+        'config that the checkpoint was trained with, options included: each run keeps its own in '
+        '<work dir>/<time of its start>/vis_data/config.py, and s2svr://NAME goes with '
+        'configs/NAME.py. For weights of the official release see tools/convert_weights.py'
+    )

@@ -1,7 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What goes wrong for a user's reason is said in one message instead of a traceback."""
 
-import difflib
 import os
 import re
 import socket
@@ -10,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.error import URLError
 
-from s2svr_mm.compat import CheckpointError, MissingPackageError
-from s2svr_mm.engine.non_finite import NonFiniteError
+from ..errors import CheckpointError, MissingPackageError, NonFiniteError, did_you_mean
 
 _UNKNOWN_TYPE = re.compile(r'([\w.]+) is not in the (?:\w+::)?([\w ]+?) registry')
 # mmagic's PairedRandomCrop; it goes on to list every frame of the clip.
@@ -23,27 +21,6 @@ _MISSING_TYPE = re.compile(r'must contain the key "type", but got (.*?)(?:\n|$)'
 _WRONG_ARGUMENT = re.compile(
     r'(?:__init__|set_randomness)\(\) (got an unexpected|missing \d+ required)'
 )
-
-
-class ConfigError(ValueError):
-    """A config, or an option that changes it, that can't be used."""
-
-
-def close_to(name: str, known: list[str], cutoff: float = 0.6) -> str:
-    """Phrase a guess at what was meant.
-
-    Args:
-        name: What was given.
-        known: What there is.
-        cutoff: How alike they are at least, from 0 to 1, by difflib's ratio.
-
-    Returns:
-        ' Did you mean ...?' with up to three of ``known``, or '' if nothing is close.
-    """
-    # Beside what is all but the same, what is merely alike is no guess.
-    close = difflib.get_close_matches(name, known, 3, max(cutoff, 0.9))
-    close = close or difflib.get_close_matches(name, known, 3, cutoff)
-    return f' Did you mean {" or ".join(close)}?' if close else ''
 
 
 def _known_types(registry_name: str) -> list[str]:
@@ -80,7 +57,7 @@ def explain(error: BaseException) -> str | None:
     text = _from_worker(str(error.args[0]) if len(error.args) == 1 else str(error))
     if isinstance(error, KeyError) and (match := _UNKNOWN_TYPE.search(text)):
         name, registry = match.groups()
-        guess = close_to(name, _known_types(registry))
+        guess = did_you_mean(name, _known_types(registry))
         return f"the config names the type '{name}', but there is no such {registry}.{guess}"
     if isinstance(error, KeyError) and (match := _MISSING_TYPE.search(text)):
         return f"a part of the config has no 'type', so nothing can be built of it: {match[1]}"

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from s2svr_mm.datasets import VideoClipDataset
-from s2svr_mm.datasets.clips import find_clips, open_clip
-from s2svr_mm.datasets.frames import iterate_frames, read_frames
-from s2svr_mm.datasets.preparation.degradations import check_name, degrade_frames
-from s2svr_mm.datasets.preparation.writing import write_folders
-from s2svr_mm.datasets.references import DataError
-
-from .errors import ConfigError
-from .sources import open_source
+from ..datasets import VideoClipDataset
+from ..datasets.preparation.degradations import check_name, degrade_frames
+from ..datasets.preparation.writing import write_folders
+from ..errors import ConfigError, DataError
+from ..io.clips import find_clips, open_clip
+from ..io.frames import iterate_frames, read_frames
+from ..io.sources import open_source
 
 _KEEP_SIZE = 'blur', 'qp'
 

@@ -1,13 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Restores and measures each clip with each method, and keeps what is done."""
 
-import fcntl
 import json
-import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice, tee
 from pathlib import Path
@@ -17,15 +14,12 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from s2svr_mm.datasets.images import read_image
-from s2svr_mm.datasets.preparation.writing import clear_unfinished, unfinished, write_png
-from s2svr_mm.datasets.references import DataError
-
-from .comparison_data import ComparedClip
-from .comparison_measuring import ClipMeasurer, Stopwatch
-from .comparison_methods import GROUND_TRUTH, Floor, GroundTruth, Method, NetworkMethod, bicubic
-from .errors import ConfigError
-from .parts import OutputError
+from ..errors import DataError
+from ..evaluation.clip_measurer import ClipMeasurer, Stopwatch
+from ..io.images import read_image, write_png
+from ..utils.files import unfinished
+from .clips import ComparedClip
+from .methods import GROUND_TRUTH, Floor, GroundTruth, Method, NetworkMethod, bicubic
 
 _FIRST_FRAMES = 8
 
@@ -75,34 +69,6 @@ class Result:
         """A figure averaged over the frames; None if it is not known of any."""
         known = [value for value in self.figures.get(figure, []) if value is not None]
         return float(np.mean(known)) if known else None
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Make a folder and keep it for this process.
-
-    Raises:
-        ConfigError: It can't be made or written to.
-        OutputError: Another process is at it.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'--out {root} can not be made: {error.strerror}') from error
-    if not os.access(root, os.W_OK):
-        raise ConfigError(f'--out {root} can not be written to')
-    lock = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise OutputError(f'another process is writing to {root} at this moment') from None
-    try:
-        clear_unfinished(root)
-        yield
-    finally:
-        clear_unfinished(root)
-        os.close(lock)
 
 
 class Comparison:

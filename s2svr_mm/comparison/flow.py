@@ -14,15 +14,14 @@ from mmagic.registry import DATASETS, MODELS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from s2svr_mm.datasets import flow_to_rgb
-from s2svr_mm.engine.checkpoint import AtomicBackend
-from s2svr_mm.evaluation import flow_errors, mean_errors
-from s2svr_mm.models.flow import neighbour_flows
-from s2svr_mm.models.flow.unsupervised import flow_at
-from s2svr_mm.models.flow.weights import load_weights
-
-from .errors import ConfigError
-from .runner import load_config
+from ..checkpoints.matching import load_weights
+from ..errors import ConfigError
+from ..evaluation import flow_errors, mean_errors
+from ..io.flow_files import flow_to_rgb
+from ..models.flow import neighbour_flows
+from ..models.flow.unsupervised import flow_at
+from ..training.config import load_config
+from ..utils.files import AtomicBackend
 
 DEGRADATIONS = {
     'clean': [],

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from mmagic.datasets.transforms import MATLABLikeResize
 
-from s2svr_mm import __version__
-
-from .benchmark_measuring import count_macs
-from .errors import ConfigError
-from .needs import needs_of, padded
-from .networks import load_network, load_shipped_network, shipped_models
-from .restorer import VideoRestorer
-from .runner import load_config
-from .windows import Plan
+from ..errors import ConfigError
+from ..models.input_requirements import needs_of, padded
+from ..models.zoo import load_network, load_shipped_network, shipped_models
+from ..restoration.restorer import VideoRestorer
+from ..restoration.windows import Plan
+from ..training.config import load_config
+from ..utils.profiling import count_macs
+from ..version import __version__
 
 GROUND_TRUTH = 'ground truth'
 _COUNTED_FRAMES = 10

@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from s2svr_mm.datasets import flow_to_rgb
-from s2svr_mm.models.flow.adaptors import DISFlow
-
+from ..io.flow_files import flow_to_rgb
+from ..models.flow.adaptors import DISFlow
+from .clips import ComparedClip
 from .comparison import Result
-from .comparison_data import ComparedClip
-from .comparison_methods import GROUND_TRUTH, NetworkMethod
+from .methods import GROUND_TRUTH, NetworkMethod
 
 # (height, width) in pixels: the block whose difference counts, what the crops show of it, and
 # what the slider shows around it.

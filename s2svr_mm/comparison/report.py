@@ -10,13 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from s2svr_mm.engine.checkpoint import AtomicBackend
-
+from ..errors import ConfigError
+from ..utils.files import AtomicBackend
 from .comparison import Comparison, Result
-from .comparison_methods import GROUND_TRUTH
-from .comparison_pictures import ClipPictures, clip_pictures
-from .comparison_tables import COLUMNS, FRAME_FIGURES, Tables
-from .errors import ConfigError
+from .methods import GROUND_TRUTH
+from .pictures import ClipPictures, clip_pictures
+from .tables import COLUMNS, FRAME_FIGURES, Tables
 
 MAX_BYTES = 9_500_000
 # Clips with pictures, moments of each, and JPEG's quality (None for PNG): the first that fits.
@@ -30,7 +29,7 @@ LEVELS: tuple[tuple[int, int, int | None], ...] = (
     (1, 1, 80),
     (0, 0, None),
 )
-_TEMPLATE = files('s2svr_mm.apis') / 'comparison_report.html'
+_TEMPLATE = files('s2svr_mm.comparison') / 'report.html'
 _SLOT = '@DATA@'
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .comparison import Result
-from .comparison_methods import GROUND_TRUTH
+from .methods import GROUND_TRUTH
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@
 import importlib
 from types import ModuleType
 
-
-class MissingPackageError(ImportError):
-    """A package that only some uses need, and that is not installed."""
+from ..errors import MissingPackageError
 
 
 def import_mmflow() -> ModuleType:

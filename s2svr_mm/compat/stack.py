@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import StackError
+
 
 class Package(NamedTuple):
     """A distribution of the stack.
@@ -84,10 +86,6 @@ class Finding(NamedTuple):
     def is_fault(self) -> bool:
         """Whether s2svr_mm cannot work with this."""
         return self.verdict in ('missing', 'broken')
-
-
-class StackError(ImportError):
-    """The installed packages do not work together; the message says which, and what to do."""
 
 
 def check_stack() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-from .flow_files import flow_to_rgb, read_flow
+from ..errors import DataError
+from ..io.flow_files import flow_to_rgb, read_flow
 from .flow_pairs import FlowPairDataset
-from .references import DataError
 from .transforms import (
     AddMotion,
     AverageMotionBlur,

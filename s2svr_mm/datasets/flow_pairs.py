@@ -8,7 +8,8 @@ from pathlib import Path
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
-from .references import IMAGE_SUFFIXES, DataError
+from ..errors import DataError
+from ..io.paths import IMAGE_SUFFIXES
 
 
 @DATASETS.register_module()

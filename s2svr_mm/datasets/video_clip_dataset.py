@@ -9,8 +9,9 @@ import numpy as np
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
-from .clips import Clip, find_clips, locate_clip, open_clip
-from .references import IMAGE_SUFFIXES, DataError, suffix_of
+from ..errors import DataError
+from ..io.clips import Clip, find_clips, locate_clip, open_clip
+from ..io.paths import IMAGE_SUFFIXES, suffix_of
 
 
 @DATASETS.register_module()
@@ -25,7 +26,7 @@ class VideoClipDataset(BaseDataset):
 
     Folders are listed and videos indexed once, when the dataset is built. A sample has mmagic's
     keys: ``key``, ``img_path`` and ``gt_path`` (frame references in order, see
-    :mod:`s2svr_mm.datasets.references`), ``num_input_frames``, ``sequence_length``, ``interval``,
+    :mod:`s2svr_mm.io.paths`), ``num_input_frames``, ``sequence_length``, ``interval``,
     ``reverse``; also ``scale`` and ``yuv_size`` if given. :class:`LoadClip` loads them.
 
     Args:

@@ -1,211 +1,21 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Checkpoints that are whole or not there: writing, finding and checking them."""
 
-import io
 import os
-import re
-import shutil
-import zipfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from torch import Tensor, nn
 
-from s2svr_mm.compat import CheckpointError
-
-_PART = '.part'
-_POINTER = 'last_checkpoint'
-
-
-@register_backend('atomic')
-class AtomicBackend(LocalBackend):
-    """Local files that appear complete or not at all."""
-
-    def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        """Write ``obj`` beside ``filepath`` and move it there once it is on the disk.
-
-        Args:
-            obj: What to write.
-            filepath: Where to write it; folders are made, an older file is replaced.
-
-        Raises:
-            OSError: If it can't be written, for instance with no space left. An older file of
-                that name is then untouched and nothing else remains.
-        """
-        path = Path(filepath)
-        part = path.with_name(f'{path.name}.{os.getpid()}{_PART}')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException as error:
-            part.unlink(missing_ok=True)
-            if not isinstance(error, OSError):
-                raise
-            free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
-            raise OSError(
-                error.errno,
-                f'{error.strerror}: {len(obj) / 2**20:.1f} MB could not be written '
-                f'({free / 2**20:.1f} MB free); files written before are as they were',
-                str(path),
-            ) from error
-
-    def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
-        """Write text as :meth:`put` does.
-
-        Args:
-            obj: What to write.
-            filepath: Where to write it.
-            encoding: Its encoding.
-        """
-        self.put(obj.encode(encoding), filepath)
-
-
-def save_weights(state_dict: Mapping[str, Tensor], path: str | os.PathLike) -> None:
-    """Write a checkpoint of weights alone, whole or not at all.
-
-    Args:
-        state_dict: The weights.
-        path: Where to, as :meth:`AtomicBackend.put`.
-    """
-    buffer = io.BytesIO()
-    torch.save({'state_dict': state_dict}, buffer)
-    AtomicBackend().put(buffer.getvalue(), path)
-
-
-def checkpoint_fault(path: str | os.PathLike) -> str | None:
-    """Say what keeps a file from being a whole checkpoint.
-
-    Args:
-        path: A file that should have been written by ``torch.save``.
-
-    Returns:
-        The fault in a few words, or None if the file is whole. Every byte is checked.
-    """
-    if not os.path.isfile(path):
-        return 'is not there'
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            names = archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError):
-        return 'is damaged or cut short'
-    if damaged is not None:
-        return f'is damaged (in its part {damaged})'
-    if not any(name.endswith('data.pkl') for name in names):
-        return 'is not a checkpoint'
-    return None
-
-
-def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """Find the last whole checkpoint of a training run.
-
-    It is the one that ``last_checkpoint`` names, also when the folder was moved since. If that one
-    is missing or damaged, it is the whole one of the highest iteration, and a warning names both.
-
-    Args:
-        work_dir: The run's folder.
-
-    Returns:
-        Its path, or None if the folder holds no checkpoint.
-
-    Raises:
-        CheckpointError: If there are checkpoints and none of them is whole.
-    """
-    work_dir = Path(work_dir)
-    pointer = work_dir / _POINTER
-    named = pointer.read_text().strip() if pointer.is_file() else ''
-    preferred = Path(named) if os.path.isfile(named) else work_dir / Path(named or 'none').name
-    if checkpoint_fault(preferred) is None:
-        return preferred
-    found = [
-        (int(match[1]), path)
-        for path in work_dir.glob('*.pth')
-        if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', path.name))
-    ]
-    if not found:
-        if named:
-            raise CheckpointError(f'{pointer} names {named}, which {checkpoint_fault(preferred)}')
-        return None
-    for _, path in sorted(found, reverse=True):
-        if checkpoint_fault(path) is None:
-            reason = f'{preferred} {checkpoint_fault(preferred)}' if named else f'{pointer} is gone'
-            print_log(f'{reason}: {path} is taken instead', 'current', level=30)
-            return path
-    raise CheckpointError(
-        f'no checkpoint in {work_dir} is whole: '
-        + '; '.join(f'{path.name} {checkpoint_fault(path)}' for _, path in sorted(found))
-    )
-
-
-def _shortened(lines: Sequence[str], limit: int = 4) -> str:
-    rest = len(lines) - limit
-    return ', '.join(lines[:limit]) + (f' and {rest} more' if rest > 0 else '')
-
-
-def check_fit(
-    model: nn.Module, checkpoint: Mapping[str, Any], source: str, partly: bool = False
-) -> str | None:
-    """Check that a checkpoint belongs to a model.
-
-    Args:
-        model: The model.
-        checkpoint: What the file holds: a state dict, or a dict with ``state_dict``.
-        source: The file's name, for the message.
-        partly: Whether it is enough that some of the weights fit (for fine-tuning).
-
-    Returns:
-        None if all fits. Otherwise, and only with ``partly``, what does not.
-
-    Raises:
-        CheckpointError: With missing and unexpected keys and those of another shape. Counters
-            (buffers of a single element) may be missing.
-    """
-    if is_model_wrapper(model):
-        model = model.module
-    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
-    if not isinstance(state, Mapping) or not all(hasattr(v, 'shape') for v in state.values()):
-        raise CheckpointError(f'{source} holds no state dict of a model')
-    given = {re.sub(r'^module\.', '', key): tuple(value.shape) for key, value in state.items()}
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    counters = {key for key, buffer in model.named_buffers() if buffer.numel() == 1}
-
-    missing = [key for key in wanted if key not in given and key not in counters]
-    unexpected = [key for key in given if key not in wanted]
-    misshaped = [
-        f'{key} {given[key]} instead of {wanted[key]}'
-        for key in wanted
-        if key in given and given[key] != wanted[key]
-    ]
-    if not (missing or unexpected or misshaped):
-        return None
-    fitting = sum(given.get(key) == shape for key, shape in wanted.items())
-    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
-    listed = [f'  {len(keys)} {name}: {_shortened(keys)}' for name, keys in problems if keys]
-    misfit = '\n'.join([*listed, f'  {fitting} of {len(wanted)} fit'])
-    if partly and fitting > 0:
-        return misfit
-    raise CheckpointError(
-        f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
-        'config that the checkpoint was trained with, options included: each run keeps its own in '
-        '<work dir>/<time of its start>/vis_data/config.py, and s2svr://NAME goes with '
-        'configs/NAME.py. For weights of the official release see tools/convert_weights.py'
-    )
+from ..checkpoints.files import _POINTER
+from ..checkpoints.matching import check_fit
+from ..utils.files import _PART, AtomicBackend
 
 
 @HOOKS.register_module()

@@ -10,11 +10,8 @@ from mmagic.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from .checkpoint import latest_checkpoint
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a weight has become NaN or infinite."""
+from ..checkpoints.files import latest_checkpoint
+from ..errors import NonFiniteError
 
 
 def _describe_samples(data_batch: Any) -> str:

@@ -11,9 +11,9 @@ import torch
 from mmagic.evaluation.metrics import psnr, ssim
 from torch import Tensor
 
-from s2svr_mm.models.flow.adaptors import DISFlow
-from s2svr_mm.models.flow.occlusion import visible_mask
-from s2svr_mm.models.warping import warp
+from ..models.flow.adaptors import DISFlow
+from ..ops.occlusion import visible_mask
+from ..ops.warp import warp
 
 T = TypeVar('T')
 

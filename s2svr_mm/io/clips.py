@@ -7,14 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .references import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    YUV_SUFFIXES,
-    DataError,
-    frame_reference,
-    suffix_of,
-)
+from ..errors import DataError
+from .paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, YUV_SUFFIXES, frame_reference, suffix_of
 from .video import index_video
 from .yuv import count_yuv_frames
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from .errors import close_to
+from ..errors import EncodingError, did_you_mean
 from .sources import CONVERSION, FULL_RANGE, Look
 
 # x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
@@ -25,10 +25,6 @@ _GLOBAL_HEADER = 1 << 22
 # Of each packet in a segment's file: when it is shown, whether it is a keyframe, its length.
 RECORD = struct.Struct('<qBI')
 _CRF = {'libx264': 17, 'libx265': 19, 'libsvtav1': 24, 'libvpx-vp9': 24}
-
-
-class EncodingError(ValueError):
-    """Frames that can't be written as asked for; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,9 @@ def choose_encoder(
         )
     known = _video_encoders()
     if codec not in known:
-        raise EncodingError(f'there is no video encoder {codec!r} here.{close_to(codec, known)}')
+        raise EncodingError(
+            f'there is no video encoder {codec!r} here.{did_you_mean(codec, known)}'
+        )
     formats = [f.name for f in av.codec.Codec(codec, 'w').video_formats or []]
     if pix_fmt is None:
         pix_fmt = _pixel_format(look, formats)

@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from .references import DataError
+from ..errors import DataError
 
 # Middlebury marks unknown flow by values beyond this.
 _UNKNOWN = 1e9

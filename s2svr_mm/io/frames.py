@@ -7,7 +7,7 @@ import numpy as np
 
 from .clips import open_clip
 from .images import read_image
-from .references import VIDEO_SUFFIXES, YUV_SUFFIXES, split_reference, suffix_of
+from .paths import VIDEO_SUFFIXES, YUV_SUFFIXES, split_reference, suffix_of
 from .video import decode_video, open_video, read_video, video_to_rgb
 from .yuv import read_yuv420, yuv420_to_rgb
 

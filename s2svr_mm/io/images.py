@@ -1,10 +1,13 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Reading image files."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
-from .references import DataError, suffix_of
+from ..errors import DataError
+from .paths import suffix_of
 
 
 def read_image(path: str) -> np.ndarray:
@@ -54,3 +57,18 @@ def read_image(path: str) -> np.ndarray:
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    """Write an RGB frame as an 8-bit PNG.
+
+    Args:
+        path (Path): The file.
+        frame (np.ndarray): (h, w, 3), RGB, [0, 255]; rounded to 8 bits.
+    """
+    path.write_bytes(cv2.imencode('.png', to_uint8(frame)[..., ::-1])[1].tobytes())
+
+
+def to_uint8(frame: np.ndarray) -> np.ndarray:
+    """Round a frame with values in [0, 255] to 8 bits."""
+    return np.clip(np.round(frame), 0, 255).astype(np.uint8)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import av
 
-from .encoding import RECORD, EncoderSettings, EncodingError, configure, refused
+from ..errors import EncodingError
+from .encoding import RECORD, EncoderSettings, configure, refused
 
 
 def _records(path: Path, with_data: bool) -> Iterator[tuple[int, bool, bytes]]:

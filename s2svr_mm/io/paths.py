@@ -14,10 +14,6 @@ VIDEO_SUFFIXES = frozenset(
 YUV_SUFFIXES = frozenset(['.yuv'])
 
 
-class DataError(ValueError):
-    """Data that can't be used; the message names the file and what to do about it."""
-
-
 def suffix_of(path: str) -> str:
     """The lower-case ending of a file name, with its dot."""
     return PurePath(path).suffix.lower()

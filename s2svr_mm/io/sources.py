@@ -15,11 +15,12 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
-from s2svr_mm.datasets.clips import natural_key, open_clip
-from s2svr_mm.datasets.images import read_image
-from s2svr_mm.datasets.references import IMAGE_SUFFIXES, YUV_SUFFIXES, DataError, suffix_of
-from s2svr_mm.datasets.video import decode_video, index_video, open_video
-from s2svr_mm.datasets.yuv import count_yuv_frames, read_yuv420, yuv420_to_rgb, yuv_frame_size
+from ..errors import DataError
+from .clips import natural_key, open_clip
+from .images import read_image
+from .paths import IMAGE_SUFFIXES, YUV_SUFFIXES, suffix_of
+from .video import decode_video, index_video, open_video
+from .yuv import count_yuv_frames, read_yuv420, yuv420_to_rgb, yuv_frame_size
 
 # Codes of ITU-T H.273, as the streams carry them.
 UNSPECIFIED = 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from .references import DataError
+from ..errors import DataError
 
 # Other containers' seeks miss their target or lose the frames' times.
 SEEKABLE_FORMATS = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')

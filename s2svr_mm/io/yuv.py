@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .references import DataError
+from ..errors import DataError
 
 
 def yuv_frame_size(path: str, size: tuple[int, int] | None = None) -> tuple[int, int]:

@@ -5,8 +5,7 @@ import torch.nn as nn
 from mmagic.registry import MODELS
 from torch import Tensor
 
-from s2svr_mm.models.flow.resizing import rescale_flow
-
+from ..ops.resize_flow import rescale_flow
 from .reduction import check_reduction, masked_mean
 
 

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor
 
-from s2svr_mm.compat import import_mmflow
-
+from ..compat import import_mmflow
 from .reduction import check_reduction, masked_mean
 
 

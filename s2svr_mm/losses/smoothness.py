@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmagic.registry import MODELS
 from torch import Tensor
 
-from s2svr_mm.compat import import_mmflow
+from ..compat import import_mmflow
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ from mmagic.models.editors import BasicVSRNet
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
-from .unshuffling import unshuffle, unshuffle_flow
+from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
 
 
 @MODELS.register_module()

@@ -13,8 +13,8 @@ from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .chunking import in_chunks
-from .warping import FlowSampler
+from ..ops.chunking import in_chunks
+from ..ops.warp import FlowSampler
 
 
 class ResidualBlock(ResidualBlockNoBN):

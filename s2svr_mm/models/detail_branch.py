@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..ops.lucas_kanade import refine_flow
+from ..ops.pixel_unshuffle import unshuffle
+from ..ops.warp import warp
 from .conv_gru import conv_for_lrelu, residual_blocks
-from .flow.refinement import refine_flow
-from .unshuffling import unshuffle
-from .warping import warp
 
 
 class DetailBranch(BaseModule):

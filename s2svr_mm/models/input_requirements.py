@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from s2svr_mm.models.s2svr_net import S2SVRNet
+from .s2svr_net import S2SVRNet
 
 
 class Needs(NamedTuple):

@@ -11,13 +11,13 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..ops.lucas_kanade import refine_flow
+from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from ..ops.warp import FlowSampler
 from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run, see_detail
 from .detail_branch import DetailBranch
 from .flow.estimators import neighbour_flows
-from .flow.refinement import refine_flow
 from .local_attention import LocalAttention
-from .unshuffling import unshuffle, unshuffle_flow
-from .warping import FlowSampler
 
 
 def _lrelu(x: Tensor) -> Tensor:

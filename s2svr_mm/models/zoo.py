@@ -10,12 +10,11 @@ from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from s2svr_mm.compat import load_checkpoint_file
-from s2svr_mm.engine.checkpoint import check_fit
-from s2svr_mm.models.flow.weights import SCHEME, load_from_package
-
-from .errors import ConfigError, close_to
-from .runner import load_config, without_pretrained
+from ..checkpoints.files import load_checkpoint_file
+from ..checkpoints.matching import check_fit
+from ..checkpoints.shipped import SCHEME, load_from_package
+from ..errors import ConfigError, did_you_mean
+from ..training.config import load_config, without_pretrained
 
 SHIPPED = files('s2svr_mm') / 'weights'
 # Of the shipped weights, those of networks that restore, with their configs.
@@ -72,7 +71,7 @@ def load_shipped_network(name: str) -> nn.Module:
     if name not in models:
         listed = '\n'.join(f'  {key}: {value["about"]}' for key, value in models.items())
         raise ConfigError(
-            f'no model {name!r} comes with this package.{close_to(name, list(models))} '
+            f'no model {name!r} comes with this package.{did_you_mean(name, list(models))} '
             + (f'There are:\n{listed}' if models else 'None does yet')
             + '\nFor weights of your own give a config and a checkpoint.'
         )

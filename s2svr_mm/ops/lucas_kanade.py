@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from s2svr_mm.models.warping import warp
+from .warp import warp
 
 
 def refine_flow(

@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor
 
-from ..warping import warp
+from .warp import warp
 
 
 @torch.no_grad()

@@ -17,17 +17,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from s2svr_mm import __version__
-from s2svr_mm.datasets.references import IMAGE_SUFFIXES, DataError
-
-from .encoding import EncoderSettings, choose_encoder
-from .memory import peak_device_memory, peak_host_memory
-from .muxing import Cut
-from .parts import OutputError, Parts, check_output
+from ..errors import DataError, OutputError
+from ..io.encoding import EncoderSettings, choose_encoder
+from ..io.muxing import Cut
+from ..io.paths import IMAGE_SUFFIXES
+from ..io.sources import Picture, Source, open_source, scaled
+from ..utils.memory import peak_device_memory, peak_host_memory
+from ..version import __version__
 from .restorer import VideoRestorer
+from .resume import Parts, check_output
 from .sinks import COMPARISONS, FolderSink, Sink, VideoSink
-from .sources import Picture, Source, open_source, scaled
-from .streaming import BackgroundCalls, Prefetcher
+from .threads import BackgroundCalls, Prefetcher
 from .windows import Plan
 
 # Frames that a stopped run loses at most, about: shorter segments cost bits, for each starts with

@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s2svr_mm.engine.non_finite import NonFiniteError
-from s2svr_mm.models.chunking import max_pixels
-from s2svr_mm.models.s2svr_net import S2SVRNet
-
-from . import memory
-from .devices import computes_bfloat16, pick_device
-from .needs import needs_of, padded
-from .resting import NEAR, MainMemory
+from ..errors import NonFiniteError
+from ..models.input_requirements import needs_of, padded
+from ..models.s2svr_net import S2SVRNet
+from ..ops.chunking import max_pixels
+from ..utils.devices import computes_bfloat16, pick_device
+from ..utils.memory import available_host_memory, available_memory
+from . import planning
+from .offload import NEAR, MainMemory
 from .transfers import transfers_to
 from .windows import Plan, Tile, join_windows, place, sliding_windows, tile_axis
 
 if TYPE_CHECKING:
-    from .pipeline import Summary
+    from .restore_video import Summary
 
 # Windows with their overlaps, and sides of tiles, to choose from by the memory at hand. The last
 # two windows are for frames so large that little else fits.
@@ -164,7 +164,7 @@ class VideoRestorer:
             Plan: The pieces.
 
         Raises:
-            NotEnoughMemory: Not even small pieces fit.
+            NotEnoughMemoryError: Not even small pieces fit.
         """
         # IconVSR's keyframes lie at every so many frames of what it sees.
         stride = getattr(self.network, 'keyframe_stride', 1)
@@ -182,11 +182,11 @@ class VideoRestorer:
         if len(windows) == len(tiles) == 1:
             return Plan(*windows[0], tiles[0], self._tile_overlap)
         cost = self._cost()
-        budget = self.memory_limit or int(memory.available_memory(self.device) * memory.USABLE)
+        budget = self.memory_limit or int(available_memory(self.device) * planning.USABLE)
         host_budget = None
         if self.device.type == 'cuda':
-            host_budget = int(memory.available_host_memory() * memory.USABLE)
-        plan = memory.choose_plan(
+            host_budget = int(available_host_memory() * planning.USABLE)
+        plan = planning.choose_plan(
             (height, width),
             self.scale,
             sample_bytes,
@@ -204,13 +204,13 @@ class VideoRestorer:
             )
         return plan
 
-    def _cost(self) -> memory.NetworkCost:
+    def _cost(self) -> planning.NetworkCost:
         if self._main_memory is None:
             side, frames = max(self._needs.side, 64), max(self._needs.frames, 2)
-            return memory.measure_cost(self._probe, self.device, side, frames)
+            return planning.measure_cost(self._probe, self.device, side, frames)
         # More frames than stay on the GPU, and so large that each goes through by itself.
         side, frames = math.isqrt(max_pixels(self.device)), 2 * NEAR
-        cost = memory.measure_cost(self._probe, self.device, side, frames)
+        cost = planning.measure_cost(self._probe, self.device, side, frames)
         resting = self._main_memory.peak / (frames + 2) / side**2
         return replace(cost, host_per_frame=resting)
 
@@ -297,7 +297,7 @@ class VideoRestorer:
         Returns:
             Summary: What was done.
         """
-        from .pipeline import restore_file
+        from .restore_video import restore_file
 
         return restore_file(self, src, dst, **kwargs)
 

@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from s2svr_mm.engine.checkpoint import AtomicBackend
-
-
-class OutputError(ValueError):
-    """An output that can't be written, or must not be."""
+from ..errors import OutputError
+from ..utils.files import AtomicBackend
 
 
 def check_output(path: Path, sources: Sequence[str], overwrite: bool) -> None:

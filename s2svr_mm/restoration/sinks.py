@@ -10,11 +10,10 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from s2svr_mm.engine.checkpoint import AtomicBackend
-
-from .encoding import EncoderSettings, SegmentEncoder
-from .muxing import Cut, Muxer
-from .sources import Picture
+from ..io.encoding import EncoderSettings, SegmentEncoder
+from ..io.muxing import Cut, Muxer
+from ..io.sources import Picture
+from ..utils.files import AtomicBackend
 
 
 class Sink(Protocol):

@@ -2,8 +2,10 @@
 """Options of a command line that change a config: a wrong key is named before anything is built."""
 
 import inspect
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mmagic.registry
@@ -12,7 +14,7 @@ from mmengine.registry import Registry
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-from .errors import ConfigError, close_to
+from ..errors import ConfigError, did_you_mean
 
 # Keys that mmengine's Runner reads from the config beside its own arguments.
 _RUNNER_KEYS = {
@@ -76,7 +78,7 @@ def _check_option(node: Any, key: str, options: Mapping[str, Any]) -> None:
             node = node[part]
         else:
             known, closed = _known_keys(above, node, options)
-            guess = close_to(part, sorted(known), 0.6 if closed else 0.8)
+            guess = did_you_mean(part, sorted(known), 0.6 if closed else 0.8)
             if part not in known and (closed or guess):
                 guess = guess or f' It knows: {", ".join(sorted(known - _CONFIG_KEYS))}.'
                 raise ConfigError(
@@ -130,3 +132,62 @@ def _parameters(maker: Any) -> tuple[set[str], bool]:
         if all(p.kind != p.VAR_KEYWORD for p in parameters):
             return known - {'self'}, False
     return known - {'self'}, True
+
+
+def load_config(
+    filename: str,
+    options: Mapping | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and apply the options of a command line to it.
+
+    Args:
+        filename: The config file.
+        options: Changes by dotted key, as ``--cfg-options`` gives them.
+        work_dir: Folder for logs and checkpoints. Default: the config's own ``work_dir``, or
+            ``./work_dirs/<name of the config>``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: If there is no such file, it can't be read, or an option's key is unknown.
+    """
+    path = Path(filename)
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.glob('*.py')] if path.parent.is_dir() else []
+        raise ConfigError(f'there is no config {filename}.{did_you_mean(path.name, names)}')
+    try:
+        cfg = Config.fromfile(filename)
+    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
+        raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
+    if options:
+        check_options(cfg, options)
+        cfg.merge_from_dict(dict(options))
+    cfg.launcher = launcher
+    if work_dir:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', path.stem)
+    return cfg
+
+
+def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out weights that parts of a model fetch when they are built.
+
+    Args:
+        config: Config of a model whose checkpoint has them all.
+
+    Returns:
+        A copy; what ends in 'pretrained', as mmagic's ``spynet_pretrained``, is None in it.
+    """
+    return {
+        key: None
+        if key.endswith('pretrained')
+        else without_pretrained(value)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in config.items()
+    }

@@ -16,12 +16,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from s2svr_mm.engine.checkpoint import check_fit
-from s2svr_mm.engine.non_finite import NonFiniteError
-from s2svr_mm.models.detail_branch import DetailBranch
-from s2svr_mm.models.unshuffling import unshuffle
-
-from .errors import ConfigError
+from ..checkpoints.matching import check_fit
+from ..errors import ConfigError, NonFiniteError
+from ..models.detail_branch import DetailBranch
+from ..ops.pixel_unshuffle import unshuffle
 
 _BRANCH = 'generator.details.'
 

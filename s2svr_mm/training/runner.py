@@ -1,61 +1,17 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """From a config and command-line options to a run; shared by tools/train.py and tools/test.py."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from s2svr_mm.engine import SaveFramesHook, SaveMetricsHook
-from s2svr_mm.engine.checkpoint import latest_checkpoint
-
-from .errors import ConfigError, close_to
-from .options import check_options
-
-
-def load_config(
-    filename: str,
-    options: Mapping | None = None,
-    work_dir: str | None = None,
-    launcher: str = 'none',
-) -> Config:
-    """Read a config and apply the options of a command line to it.
-
-    Args:
-        filename: The config file.
-        options: Changes by dotted key, as ``--cfg-options`` gives them.
-        work_dir: Folder for logs and checkpoints. Default: the config's own ``work_dir``, or
-            ``./work_dirs/<name of the config>``.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Returns:
-        The config.
-
-    Raises:
-        ConfigError: If there is no such file, it can't be read, or an option's key is unknown.
-    """
-    path = Path(filename)
-    if not path.is_file():
-        names = [entry.name for entry in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'there is no config {filename}.{close_to(path.name, names)}')
-    try:
-        cfg = Config.fromfile(filename)
-    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
-        raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
-    if options:
-        check_options(cfg, options)
-        cfg.merge_from_dict(dict(options))
-    cfg.launcher = launcher
-    if work_dir:
-        cfg.work_dir = work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = os.path.join('work_dirs', path.stem)
-    return cfg
+from ..checkpoints.files import latest_checkpoint
+from ..engine import SaveFramesHook, SaveMetricsHook
+from ..errors import ConfigError, did_you_mean
+from .config import without_pretrained
 
 
 def enable_amp(cfg: Config) -> None:
@@ -143,7 +99,7 @@ def _check_custom_keys(cfg: Config, parameters: list[str]) -> None:
             parts = {part for name in parameters for part in name.split('.')}
             raise ConfigError(
                 f'optim_wrapper.paramwise_cfg.custom_keys.{key}: no parameter of the model has '
-                f'that in its name.{close_to(key, sorted(parts))}'
+                f'that in its name.{did_you_mean(key, sorted(parts))}'
             )
 
 
@@ -159,25 +115,6 @@ def _use_cpus(cfg: Config) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {}), 'device_ids': None}
-
-
-def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out weights that parts of a model fetch when they are built.
-
-    Args:
-        config: Config of a model whose checkpoint has them all.
-
-    Returns:
-        A copy; what ends in 'pretrained', as mmagic's ``spynet_pretrained``, is None in it.
-    """
-    return {
-        key: None
-        if key.endswith('pretrained')
-        else without_pretrained(value)
-        if isinstance(value, Mapping)
-        else value
-        for key, value in config.items()
-    }
 
 
 def run_test(

@@ -1,6 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Where a network runs."""
 
+from contextlib import AbstractContextManager
+
 import torch
 
 
@@ -26,3 +28,8 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Computation in a type: autocast, or nothing for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

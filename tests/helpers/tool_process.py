@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class ToolProcess:
 
     def __init__(self, tool: str, args: Sequence[str], env: dict[str, str], cwd: Path) -> None:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['s2svr_mm.apis.runner'])
+        context.set_forkserver_preload(['s2svr_mm.training.runner'])
         handle, self._log = tempfile.mkstemp(suffix='.log')
         os.close(handle)
-        script = str(CHECKOUT / 'tools' / f'{tool}.py')
+        script = str(CHECKOUT / (f'{tool}.py' if '/' in tool else f'tools/{tool}.py'))
         self._process = context.Process(
             target=_tool_process, args=(script, [str(a) for a in args], env, str(cwd), self._log)
         )

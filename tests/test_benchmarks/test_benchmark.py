@@ -23,7 +23,7 @@ def weights(tiny_config, tmp_path):
 
 def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
     result = start_tool(
-        'benchmark',
+        'benchmarks/benchmark',
         *weights,
         *('--models', 's2svr', 'plain', '--size', '16x16', '--frames', 3, '--rounds', 2),
         *('--frames-from', tmp_path / 'clips' / 'lq' / 'park'),
@@ -54,7 +54,7 @@ def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
 
 def test_training_step(start_tool, weights, tmp_path):
     result = start_tool(
-        'benchmark',
+        'benchmarks/benchmark',
         *weights,
         *('--models', 's2svr', '--training', '--size', '8x8', '--frames', 2, '--rounds', 1),
         *('--out', tmp_path / 'out'),
@@ -79,7 +79,7 @@ def test_training_step(start_tool, weights, tmp_path):
 )
 def test_bad_input_is_one_message(args, status, message, run_tool, tmp_path):
     (tmp_path / 'file').touch()
-    result = run_tool('benchmark', *args)
+    result = run_tool('benchmarks/benchmark', *args)
     assert result.status == status
     assert message in result.output
     assert 'Traceback' not in result.output

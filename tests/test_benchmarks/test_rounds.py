@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.clips import moving_clip as rigid_clip
+from helpers.clips import write_frames
 from mmagic.models.editors import BasicVSRPlusPlusNet
 from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
-from s2svr_mm.apis import benchmark_measuring
-from s2svr_mm.apis.benchmark import Result, agreements, compare, sweep
-from s2svr_mm.apis.benchmark_cases import (
+from benchmarks import measuring as benchmark_measuring
+from benchmarks.cases import (
     BASELINES,
     Case,
     check_clip,
@@ -20,17 +21,13 @@ from s2svr_mm.apis.benchmark_cases import (
     plain_form,
     read_clip,
 )
-from s2svr_mm.apis.benchmark_measuring import (
-    ConvolutionPeak,
-    count_macs,
-    measure,
-    measure_memory_alone,
-    memory_is,
-)
-from s2svr_mm.apis.benchmark_profile import kind_of, profile_network
-from s2svr_mm.apis.benchmark_report import Report
-from s2svr_mm.datasets.references import DataError
+from benchmarks.measuring import ConvolutionPeak, measure, measure_memory_alone, memory_is
+from benchmarks.operator_profile import kind_of, profile_network
+from benchmarks.report import Report
+from benchmarks.rounds import Result, agreements, compare, sweep
+from s2svr_mm.errors import DataError
 from s2svr_mm.models import S2SVRNet
+from s2svr_mm.utils.profiling import count_macs
 
 CPU = torch.device('cpu')
 
@@ -231,9 +228,9 @@ def test_texture_moves():
     assert not torch.equal(clip[0], clip[1])
 
 
-def test_frames_of_a_file(make_clip, save_frames, tmp_path):
-    frames = make_clip(3, 20, 30)
-    folder = str(save_frames(tmp_path / 'clip', frames))
+def test_frames_of_a_file(tmp_path):
+    frames = rigid_clip(3, 20, 30)
+    folder = str(write_frames(tmp_path / 'clip', frames))
     clip = read_clip(folder, 2, (10, 14))
     expected = torch.from_numpy(frames[:2, 5:15, 8:22]).permute(0, 3, 1, 2) / 255
     assert torch.equal(clip[0], expected)

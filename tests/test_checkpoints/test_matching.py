@@ -3,11 +3,12 @@ import hashlib
 
 import pytest
 import torch
+from helpers.clips import moving_clip
 
-from s2svr_mm.compat import CheckpointError
+from s2svr_mm.checkpoints import shipped
+from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models import PWCLite
 from s2svr_mm.models.conversion import to_official
-from s2svr_mm.models.flow import weights
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_official_names_are_recognised(trained, tmp_path):
 
 
 def test_weights_of_the_package(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, 'FOLDER', tmp_path)
+    monkeypatch.setattr(shipped, 'FOLDER', tmp_path)
     torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'flow_a.pth')
     estimator = pretrained('s2svr://flow_a')
     estimator.init_weights()
@@ -78,11 +79,12 @@ def test_weights_of_the_package(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name', ['flow_teacher', 'flow_student'])
-def test_shipped_flow_sees_how_a_texture_moves(name, make_clip):
+def test_shipped_flow_sees_how_a_texture_moves(name):
     estimator = pretrained(f's2svr://{name}', normalize_features=True)
     estimator.init_weights()
     clip = (
-        torch.from_numpy(make_clip(2, 128, 128, (3.0, -2.0), 0.0)).permute(0, 3, 1, 2).float() / 255
+        torch.from_numpy(moving_clip(2, 128, 128, (3.0, -2.0), 0.0)).permute(0, 3, 1, 2).float()
+        / 255
     )
     with torch.no_grad():
         flow = estimator(clip[:1], clip[1:])[0, :, 16:-16, 16:-16]
@@ -93,8 +95,8 @@ def test_shipped_flow_sees_how_a_texture_moves(name, make_clip):
 
 
 def test_every_weight_that_comes_along_has_its_card():
-    card = (weights.FOLDER / 'README.md').read_text()
-    files = sorted(weights.FOLDER.glob('*.pth'))
+    card = (shipped.FOLDER / 'README.md').read_text()
+    files = sorted(shipped.FOLDER.glob('*.pth'))
     assert files
     for file in files:
         assert f's2svr://{file.stem}' in card

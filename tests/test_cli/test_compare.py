@@ -6,16 +6,16 @@ import subprocess
 import sys
 
 import pytest
-from browser import started
-from comparison_models import write_basicvsr, write_model
-from tool_process import CHECKOUT
+from helpers.browser import started
+from helpers.comparison_models import write_basicvsr, write_model
+from helpers.tool_process import CHECKOUT
 
 QUICK = '--window', '8', '--tile', '0', '--device', 'cpu'
 # Imported by a config, it makes the writing of a frame end in something else.
 TRAP = """
 import os
 import signal
-import s2svr_mm.apis.comparison as comparison
+import s2svr_mm.comparison.comparison as comparison
 
 write_png = comparison.write_png
 

@@ -7,8 +7,8 @@ from mmagic.registry import MODELS
 from mmagic.utils import register_all_modules
 from mmengine.runner import load_checkpoint
 
+from benchmarks.reference_s2svr import PlainS2SVRNet
 from s2svr_mm.models import PWCLite, S2SVRNet
-from s2svr_mm.models.reference import PlainS2SVRNet
 
 
 @pytest.fixture

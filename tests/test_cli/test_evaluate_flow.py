@@ -6,7 +6,8 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from tool_process import CHECKOUT
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import CHECKOUT
 
 from s2svr_mm.models import PWCLite
 
@@ -14,11 +15,11 @@ SHIFT = (2.0, -1.0)
 
 
 @pytest.fixture
-def scenes(tmp_path, make_clip, save_frames):
+def scenes(tmp_path):
     """Two scenes in Middlebury's layout; everything moves by two pixels and one."""
     root = tmp_path / 'middlebury'
     for seed, scene in enumerate(('Street', 'Yard')):
-        folder = save_frames(root / scene, make_clip(2, 66, 80, SHIFT, 0.0, seed))
+        folder = write_frames(root / scene, moving_clip(2, 66, 80, SHIFT, 0.0, seed))
         for index in range(2):
             (folder / f'{index:08d}.png').rename(folder / f'frame{10 + index}.png')
         mmcv.flowwrite(np.tile(np.float32(SHIFT), (66, 80, 1)), str(folder / 'flow10.flo'))

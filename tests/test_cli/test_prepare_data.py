@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import pytest
-from tool_process import ToolProcess
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import ToolProcess
 
 
 @pytest.fixture
@@ -12,9 +13,9 @@ def prepare(tmp_path):
 
 
 @pytest.fixture
-def videos(tmp_path, make_clip, save_frames):
+def videos(tmp_path):
     for i, name in enumerate(('walk', 'run', 'swim')):
-        save_frames(tmp_path / 'mine' / name, make_clip(4, 64, 64, seed=i))
+        write_frames(tmp_path / 'mine' / name, moving_clip(4, 64, 64, seed=i))
     return tmp_path / 'mine'
 
 
@@ -28,10 +29,10 @@ def test_own_clips(prepare, videos, tmp_path):
     assert prepare(*args).status == 0
 
 
-def test_published_data_set(prepare, make_clip, save_frames, tmp_path):
+def test_published_data_set(prepare, tmp_path):
     for kind, size in (('sharp', 64), ('sharp_bicubic/X4', 16)):
         for clip in ('000', '001'):
-            save_frames(tmp_path / f'REDS/train_{kind}' / clip, make_clip(3, size, size))
+            write_frames(tmp_path / f'REDS/train_{kind}' / clip, moving_clip(3, size, size))
     args = ['reds', '--src', tmp_path / 'REDS', '--dst', tmp_path / 'data', '--workers', 1]
     result = prepare(*args)
     assert result.status == 1

@@ -10,8 +10,8 @@ from mmagic.datasets.transforms import PairedRandomCrop
 from mmagic.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
-from s2svr_mm.apis.errors import close_to, explain, one_clear_message
-from s2svr_mm.compat import CheckpointError
+from s2svr_mm.cli.reporting import explain, one_clear_message
+from s2svr_mm.errors import CheckpointError, did_you_mean
 
 
 class DataError(ValueError):
@@ -86,8 +86,8 @@ def test_one_clear_message(capsys):
 
 
 def test_close_to():
-    assert close_to('modle', ['model', 'train_cfg']) == ' Did you mean model?'
-    assert close_to('xyz', ['model']) == ''
+    assert did_you_mean('modle', ['model', 'train_cfg']) == ' Did you mean model?'
+    assert did_you_mean('xyz', ['model']) == ''
 
 
 @pytest.mark.parametrize(

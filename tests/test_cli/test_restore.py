@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tool_process import CHECKOUT
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import CHECKOUT
 
 from s2svr_mm.models.s2svr_net import S2SVRNet
 
@@ -49,8 +50,8 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def frames(tmp_path, make_clip, save_frames):
-    return save_frames(tmp_path / 'frames', make_clip(20, 24, 32))
+def frames(tmp_path):
+    return write_frames(tmp_path / 'frames', moving_clip(20, 24, 32))
 
 
 def read_folder(folder):
@@ -67,8 +68,8 @@ def test_restores_as_from_python(frames, model, tmp_path, run_tool):
     assert '100%' in result.output
     assert 'peak memory' in result.output
 
-    from s2svr_mm.apis.networks import load_network
-    from s2svr_mm.apis.restorer import VideoRestorer
+    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.restoration.restorer import VideoRestorer
 
     network = load_network(str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'))
     restorer = VideoRestorer(network, 'cpu', 'float32', window=8, overlap=2, tile=0)
@@ -79,8 +80,8 @@ def test_restores_as_from_python(frames, model, tmp_path, run_tool):
         assert np.array_equal(cv2.imread(str(path))[..., ::-1], expected)
 
 
-def test_options(make_clip, save_frames, model, tmp_path, run_tool):
-    save_frames(tmp_path / 'frames', make_clip(6, 32, 32))
+def test_options(model, tmp_path, run_tool):
+    write_frames(tmp_path / 'frames', moving_clip(6, 32, 32))
     result = run_tool(
         *('restore', 'frames/*.png', 'out.mkv', *model[:4], '--dtype', 'auto', '--tta'),
         *('--device', 'auto', '--frames', '1:5', '--fps', '30000/1001', '--compare', 'cmp.mp4'),
@@ -178,9 +179,9 @@ def _wait_for(condition, process, seconds=600):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['out', 'out.mp4'])
-def test_kill_and_resume(make_clip, save_frames, model, tmp_path, name):
+def test_kill_and_resume(model, tmp_path, name):
     """Killed three times at random places, the result is that of an uninterrupted run."""
-    save_frames(tmp_path / 'frames', make_clip(80, 24, 32))
+    write_frames(tmp_path / 'frames', moving_clip(80, 24, 32))
     script = [sys.executable, str(CHECKOUT / 'tools' / 'restore.py'), 'frames']
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
     args = [*model, *PIECES, '--quiet']
@@ -214,8 +215,8 @@ def test_kill_and_resume(make_clip, save_frames, model, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_interrupt(make_clip, save_frames, model, tmp_path):
-    save_frames(tmp_path / 'frames', make_clip(80, 24, 32))
+def test_interrupt(model, tmp_path):
+    write_frames(tmp_path / 'frames', moving_clip(80, 24, 32))
     script = [sys.executable, str(CHECKOUT / 'tools' / 'restore.py'), 'frames', 'out']
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
     args = [*model, *PIECES, '--quiet']

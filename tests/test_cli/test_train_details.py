@@ -2,9 +2,10 @@
 import json
 
 import torch
-from tool_process import CHECKOUT
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import CHECKOUT
 
-from s2svr_mm.apis.networks import load_network
+from s2svr_mm.models.zoo import load_network
 
 OPTIONS = (
     '--cfg-options',
@@ -13,11 +14,11 @@ OPTIONS = (
 )
 
 
-def test_a_trained_branch_goes_into_training(run_tool, tmp_path, make_clip, save_frames):
+def test_a_trained_branch_goes_into_training(run_tool, tmp_path):
     for seed, name in enumerate(('street', 'park')):
-        clip = make_clip(18, 128, 128, seed=seed)
+        clip = moving_clip(18, 128, 128, seed=seed)
         for part in ('train', 'val'):
-            save_frames(tmp_path / 'data' / 'clips' / part / 'gt' / name, clip)
+            write_frames(tmp_path / 'data' / 'clips' / part / 'gt' / name, clip)
     config = CHECKOUT / 'configs' / 's2svr_s_deblur.py'
     arguments = ('--out', 'branch.pth', '--clips', 2, '--iters', 20)
     result = run_tool('train_details', config, *arguments, *OPTIONS)

@@ -7,25 +7,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from comparison_models import write_basicvsr, write_model
+from helpers.clips import moving_clip, write_frames
+from helpers.comparison_models import write_basicvsr, write_model
 from mmagic.evaluation.metrics import PSNR, SSIM
 from skimage.metrics import structural_similarity
 
-from s2svr_mm.apis import comparison_data as data
-from s2svr_mm.apis import comparison_methods as methods
-from s2svr_mm.apis.comparison import Comparison, locked
-from s2svr_mm.apis.comparison_measuring import ClipMeasurer, Stopwatch
-from s2svr_mm.apis.comparison_tables import Tables
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.apis.parts import OutputError
-from s2svr_mm.datasets.references import DataError
+from s2svr_mm.comparison import clips as data
+from s2svr_mm.comparison import methods
+from s2svr_mm.comparison.comparison import Comparison
+from s2svr_mm.comparison.tables import Tables
+from s2svr_mm.errors import ConfigError, DataError, OutputError
+from s2svr_mm.evaluation.clip_measurer import ClipMeasurer, Stopwatch
+from s2svr_mm.utils.files import locked
 
 LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
 
 class TestMeasures:
-    def test_psnr_and_ssim_by_another_way(self, make_clip):
-        truth = make_clip(2, 40, 48).astype(np.float32)
+    def test_psnr_and_ssim_by_another_way(self):
+        truth = moving_clip(2, 40, 48).astype(np.float32)
         noise = np.random.default_rng(0).normal(0, 8, truth.shape)
         restored = (truth + noise).clip(0, 255).astype(np.float32)
         measurer = ClipMeasurer()
@@ -43,8 +43,8 @@ class TestMeasures:
                 assert measurer.figures[f'ssim_{name}'][index] == pytest.approx(ssim, abs=1e-4)
 
     @pytest.mark.parametrize('colour', [None, 'Y'])
-    def test_as_the_evaluator_has_them(self, make_clip, colour):
-        truth = make_clip(2, 32, 32).astype(np.float32)
+    def test_as_the_evaluator_has_them(self, colour):
+        truth = moving_clip(2, 32, 32).astype(np.float32)
         restored = (truth + np.float32(3.3)).clip(0, 255)
         measurer = ClipMeasurer()
         for frame, true in zip(restored, truth, strict=True):
@@ -59,9 +59,9 @@ class TestMeasures:
             found = measurer.figures[f'{metric.metric.lower()}_{"y" if colour else "rgb"}']
             assert np.mean(found) == pytest.approx(expected, abs=1e-5)
 
-    def test_warping_error_of_what_moves_and_of_what_flickers(self, make_clip):
+    def test_warping_error_of_what_moves_and_of_what_flickers(self):
         """A texture that moves by whole pixels has none; brightness steps of d have d squared."""
-        texture = make_clip(1, 100, 120)[0].astype(np.float32) * 0.8 + 20
+        texture = moving_clip(1, 100, 120)[0].astype(np.float32) * 0.8 + 20
         moving = [texture[2 * i : 2 * i + 80, 3 * i : 3 * i + 96] for i in range(4)]
         step = 20
         flicker = [frame + step * (-1) ** i / 2 for i, frame in enumerate(moving)]
@@ -76,9 +76,9 @@ class TestMeasures:
         assert max(found['steady']) < 1e-5
         assert found['flickering'] == pytest.approx([(step / 255) ** 2] * 3, rel=0.02)
 
-    def test_warping_error_leaves_out_what_is_hidden(self, make_clip):
+    def test_warping_error_leaves_out_what_is_hidden(self):
         """What comes into view behind a moving square is not counted."""
-        ground, square = make_clip(2, 96, 128, seed=3), make_clip(2, 40, 40, seed=4)
+        ground, square = moving_clip(2, 96, 128, seed=3), moving_clip(2, 40, 40, seed=4)
         frames = [frame.astype(np.float32) for frame in ground[[0, 0]]]
         for frame, left in zip(frames, (30, 40), strict=True):
             frame[28:68, left : left + 40] = square[0]
@@ -95,7 +95,7 @@ class TestMeasures:
 
     def test_stopwatch_leaves_out_what_is_done_with_the_items(self, monkeypatch):
         clock = iter(range(100))
-        monkeypatch.setattr('s2svr_mm.apis.comparison_measuring.perf_counter', lambda: next(clock))
+        monkeypatch.setattr('s2svr_mm.evaluation.clip_measurer.perf_counter', lambda: next(clock))
         watch = Stopwatch()
         for _ in watch.timed('abc'):
             next(clock)
@@ -142,8 +142,8 @@ class TestData:
         ('kind', 'scale', 'size', 'frames'),
         [('bi', 4, 16, 9), ('bd', 2, 32, 9), ('blur', 1, 64, 3), ('qp37', 1, 64, 9)],
     )
-    def test_degraded_once(self, make_clip, save_frames, tmp_path, kind, scale, size, frames):
-        save_frames(tmp_path / 'gt' / 'walk', make_clip(9, 64, 64))
+    def test_degraded_once(self, tmp_path, kind, scale, size, frames):
+        write_frames(tmp_path / 'gt' / 'walk', moving_clip(9, 64, 64))
         make = lambda: data.degraded_clips(  # noqa: E731
             'set', str(tmp_path / 'gt'), kind, scale, tmp_path / 'work'
         )
@@ -157,11 +157,11 @@ class TestData:
         assert make() == [clip]
         assert {p: p.stat().st_mtime_ns for p in (tmp_path / 'work').rglob('*.png')} == made
 
-    def test_bad_data_is_named(self, clip_pairs, make_clip, save_frames, tmp_path):
+    def test_bad_data_is_named(self, clip_pairs, tmp_path):
         root = clip_pairs(names=['000'])
         lq, gt = str(root / 'lq'), str(root / 'gt')
-        save_frames(tmp_path / 'short' / '000', make_clip(3, 64, 64))
-        save_frames(tmp_path / 'other' / '001', make_clip(5, 64, 64))
+        write_frames(tmp_path / 'short' / '000', moving_clip(3, 64, 64))
+        write_frames(tmp_path / 'other' / '001', moving_clip(5, 64, 64))
         for arguments, message in (
             ((lq, str(tmp_path / 'none'), 4), r'set: there is no .*none\. Give a folder'),
             ((lq, gt, 2), r'clip "000": .* 16x16 .* 64x64, .*scale 2.* must be 32x32'),
@@ -194,17 +194,17 @@ class TestNetworks:
             with pytest.raises(ConfigError, match=message):
                 methods.load_methods(models, device='cpu')
 
-    def test_flow_of_mmagics_and_ours_has_the_size_of_the_input(self, tmp_path, make_clip):
-        first, second = make_clip(2, 20, 24)
+    def test_flow_of_mmagics_and_ours_has_the_size_of_the_input(self, tmp_path):
+        first, second = moving_clip(2, 20, 24)
         for model in (write_basicvsr(tmp_path, 'basicvsr'), write_model(tmp_path, 's2svr')):
             (network,) = methods.load_methods([model], device='cpu')
             assert network.scale == 4
             assert network.flow(first, second).shape == (20, 24, 2)
             assert network.macs((20, 24)) > 0
 
-    def test_flow_goes_to_the_next_frame(self, tmp_path, make_clip):
+    def test_flow_goes_to_the_next_frame(self, tmp_path):
         (network,) = methods.load_methods([write_basicvsr(tmp_path, 'basicvsr')], device='cpu')
-        frames = make_clip(2, 64, 64)
+        frames = moving_clip(2, 64, 64)
         clip = torch.from_numpy(frames / np.float32(255)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             expected = network.restorer.network.spynet(clip[:1], clip[1:])

@@ -7,27 +7,28 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from comparison_models import write_basicvsr, write_model
+from helpers.clips import degrade, moving_clip, write_frames
+from helpers.comparison_models import write_basicvsr, write_model
 
-from s2svr_mm.apis import comparison_data as data
-from s2svr_mm.apis import comparison_report as report
-from s2svr_mm.apis.comparison import Comparison, Result
-from s2svr_mm.apis.comparison_methods import load_methods
-from s2svr_mm.apis.comparison_pictures import clip_pictures, data_uri
-from s2svr_mm.apis.comparison_tables import Tables
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.datasets.preparation.writing import write_png
+from s2svr_mm.comparison import clips as data
+from s2svr_mm.comparison import report
+from s2svr_mm.comparison.comparison import Comparison, Result
+from s2svr_mm.comparison.methods import load_methods
+from s2svr_mm.comparison.pictures import clip_pictures, data_uri
+from s2svr_mm.comparison.tables import Tables
+from s2svr_mm.errors import ConfigError
+from s2svr_mm.io.images import write_png
 
 NAMES = ('ours <script>alert(1)</script>', 'theirs "&amp;')
 
 
 @pytest.fixture(scope='module')
-def compared(tmp_path_factory, make_clip, make_lq, save_frames):
+def compared(tmp_path_factory):
     """A comparison with its results: two networks, two sets, one without ground truth."""
     root = tmp_path_factory.mktemp('compared')
-    clip = make_clip(6, 72, 96)
-    save_frames(root / 'gt' / 'walk', clip)
-    save_frames(root / 'lq' / 'walk', make_lq(clip, 4))
+    clip = moving_clip(6, 72, 96)
+    write_frames(root / 'gt' / 'walk', clip)
+    write_frames(root / 'lq' / 'walk', degrade(clip, 4))
     models = [write_model(root, 'one'), write_basicvsr(root, 'two')]
     networks = load_methods(
         [(name, *model[1:]) for name, model in zip(NAMES, models, strict=True)],

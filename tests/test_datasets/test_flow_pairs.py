@@ -4,11 +4,13 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip, write_frames
 from mmagic.registry import DATASETS, TRANSFORMS
 from mmagic.utils import register_all_modules
 
-from s2svr_mm.datasets import DataError, flow_to_rgb, read_flow
-from s2svr_mm.models.flow import known_warps
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.flow_files import flow_to_rgb, read_flow
+from s2svr_mm.ops import synthetic_flow as known_warps
 
 PIPELINE = [
     dict(type='LoadClip'),
@@ -24,11 +26,11 @@ def flow():
 
 
 @pytest.fixture
-def middlebury(tmp_path, save_frames, make_clip):
+def middlebury(tmp_path):
     """Two scenes, the second with numbers of its own, and unknown flow at one pixel."""
     for scene, first in (('Street', 10), ('Yard', 7)):
         folder = tmp_path / scene
-        save_frames(folder, make_clip(2, 24, 32))
+        write_frames(folder, moving_clip(2, 24, 32))
         for index in range(2):
             (folder / f'{index:08d}.png').rename(folder / f'frame{first + index:02d}.png')
         flow = np.zeros((24, 32, 2), np.float32)
@@ -92,7 +94,7 @@ def test_other_damaged_flows_are_named(tmp_path):
         read_flow(tmp_path / 'flow.pfm')
 
 
-def test_middlebury_layout(middlebury, make_clip):
+def test_middlebury_layout(middlebury):
     register_all_modules()
     data = DATASETS.build(
         dict(type='FlowPairDataset', data_root=str(middlebury), pipeline=PIPELINE)
@@ -100,7 +102,7 @@ def test_middlebury_layout(middlebury, make_clip):
     assert len(data) == 2
     samples = [sample['data_samples'] for sample in data]
     assert [sample.metainfo['key'] for sample in samples] == ['Street', 'Yard']
-    frames = torch.from_numpy(make_clip(2, 24, 32)).permute(0, 3, 1, 2)
+    frames = torch.from_numpy(moving_clip(2, 24, 32)).permute(0, 3, 1, 2)
     torch.testing.assert_close(data[1]['inputs'], frames)
     assert samples[1].gt_flow.shape == (2, 24, 32)
     assert samples[1].gt_flow[:, 0, 0].tolist() == [1.5, -0.75]
@@ -164,9 +166,9 @@ def test_colours_of_flow():
     np.testing.assert_array_equal(flow_to_rgb(flow, longest=8)[0, 0], rgb[0, 1])
 
 
-def test_blur_of_a_pair_is_along_its_motion(make_clip):
+def test_blur_of_a_pair_is_along_its_motion():
     """A texture that moves to the right loses its vertical edges and keeps the horizontal ones."""
-    frames = list(make_clip(2, 64, 64, (6.0, 0.0), 0.0))
+    frames = list(moving_clip(2, 64, 64, (6.0, 0.0), 0.0))
     blur = TRANSFORMS.build(dict(type='PairMotionBlur', exposure=1.0))
     blurred = blur.transform(dict(img=frames))['img']
     for before, after in zip(frames, blurred, strict=True):
@@ -182,13 +184,13 @@ def test_blur_of_a_pair_is_along_its_motion(make_clip):
         blur.transform(dict(img=[frames[0]] * 3))
 
 
-def test_known_motion_is_that_of_the_pair(monkeypatch, make_clip):
+def test_known_motion_is_that_of_the_pair(monkeypatch):
     monkeypatch.setattr(known_warps, '_vary', lambda frames: frames)
     torch.manual_seed(0)
     register_all_modules()
     move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=6.0, max_layers=1))
     shrink = TRANSFORMS.build(dict(type='BicubicDownsample', scale=4))
-    clip = list(make_clip(3, 92, 76))
+    clip = list(moving_clip(3, 92, 76))
     sample = move(dict(gt=clip, gt_path=['a.png', 'b.png', 'c.png']))
     assert sample['gt_path'] == ['a.png', 'a.png']
     assert [(f.shape, f.dtype) for f in sample['gt']] == [((80, 64, 3), np.uint8)] * 2
@@ -206,8 +208,8 @@ def test_known_motion_is_that_of_the_pair(monkeypatch, make_clip):
     assert sample['gt_flow'].shape == (80, 64, 2)
 
 
-def test_known_motion_needs_large_frames(make_clip):
+def test_known_motion_needs_large_frames():
     register_all_modules()
     move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=16.0))
     with pytest.raises(ValueError, match=r'Frames of 40x20 are too small for motion of 16\.0'):
-        move(dict(gt=list(make_clip(2, 20, 40)), gt_path=['a', 'b']))
+        move(dict(gt=list(moving_clip(2, 20, 40)), gt_path=['a', 'b']))

@@ -8,10 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip, write_frames
+from helpers.videos import write_video
 from mmagic.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from s2svr_mm.datasets import DataError, VideoClipDataset
+from s2svr_mm.datasets import VideoClipDataset
+from s2svr_mm.errors import DataError
 
 
 def build(root, **kwargs):
@@ -89,20 +92,20 @@ class TestSamples:
         assert sample['img'][0].shape == (4, 4, 3)
         assert sample['scale'] == 4
 
-    def test_folders_videos_and_raw_files_mix(self, tmp_path, make_clip, save_frames, save_video):
-        frames = make_clip(3, 64, 64)
-        save_frames(tmp_path / 'lq/a', frames)
-        save_video(tmp_path / 'gt/a.mp4', frames, options={'crf': '5'})
-        save_video(tmp_path / 'lq/b_64x64_3.mkv', frames)
+    def test_folders_videos_and_raw_files_mix(self, tmp_path):
+        frames = moving_clip(3, 64, 64)
+        write_frames(tmp_path / 'lq/a', frames)
+        write_video(tmp_path / 'gt/a.mp4', frames, options={'crf': '5'})
+        write_video(tmp_path / 'lq/b_64x64_3.mkv', frames)
         (tmp_path / 'gt/b_64x64_3.yuv').write_bytes(bytes(3 * 64 * 96))
         dataset = build(tmp_path, test_mode=True, pipeline=[dict(type='LoadClip')])
         for sample in (dataset[0], dataset[1]):
             assert [f.shape for f in sample['img'] + sample['gt']] == [(64, 64, 3)] * 6
         assert np.abs(dataset[0]['gt'][2].astype(int) - frames[2]).mean() < 8
 
-    def test_two_folders_of_frames_are_one_clip(self, tmp_path, make_clip, save_frames):
-        save_frames(tmp_path / 'lq', make_clip(3, 8, 8))
-        save_frames(tmp_path / 'gt', make_clip(3, 32, 32), start=100)
+    def test_two_folders_of_frames_are_one_clip(self, tmp_path):
+        write_frames(tmp_path / 'lq', moving_clip(3, 8, 8))
+        write_frames(tmp_path / 'gt', moving_clip(3, 32, 32), start=100)
         dataset = build(tmp_path, test_mode=True, pipeline=[dict(type='LoadClip')])
         assert len(dataset) == 1
         assert dataset[0]['scale'] == 4
@@ -241,9 +244,9 @@ class TestReading:
         assert len(pickle.dumps(dataset)) < 10_000
 
     @pytest.mark.parametrize('method', ['fork', pytest.param('spawn', marks=pytest.mark.slow)])
-    def test_workers_read_videos(self, tmp_path, save_video, make_clip, method):
+    def test_workers_read_videos(self, tmp_path, method):
         for i in range(3):
-            save_video(tmp_path / f'gt/{i}.mp4', make_clip(6, 32, 32, seed=i))
+            write_video(tmp_path / f'gt/{i}.mp4', moving_clip(6, 32, 32, seed=i))
         dataset = VideoClipDataset(dict(gt='gt'), str(tmp_path), test_mode=True)
         dataset.pipeline.transforms.append(Stack())
         expected = [dataset[i] for i in range(3)]
@@ -272,7 +275,7 @@ class Stack:
     """Load the frames and stack them (a class, so that spawned workers can import it)."""
 
     def __call__(self, sample: dict) -> torch.Tensor:
-        from s2svr_mm.datasets.frames import read_frames
+        from s2svr_mm.io.frames import read_frames
 
         return torch.from_numpy(np.stack(read_frames(sample['gt_path'])))
 

@@ -2,13 +2,14 @@
 import re
 
 import pytest
+from helpers.clips import moving_clip, write_frames
 
 
-def test_seams(make_clip, save_frames, tmp_path, run_tool):
-    save_frames(tmp_path / 'in', make_clip(9, 40, 44))
-    save_frames(tmp_path / 'gt', make_clip(9, 160, 176))
+def test_seams(tmp_path, run_tool):
+    write_frames(tmp_path / 'in', moving_clip(9, 40, 44))
+    write_frames(tmp_path / 'gt', moving_clip(9, 160, 176))
     result = run_tool(
-        *('check_restore', 'seams', 'in', '--gt', 'gt', '--window', '5', '--overlap', '1'),
+        *('dev/check_restore', 'seams', 'in', '--gt', 'gt', '--window', '5', '--overlap', '1'),
         *('--tile', '32', '--tile-overlap', '8'),
     )
     assert result.status == 0, result.output
@@ -22,9 +23,9 @@ def test_seams(make_clip, save_frames, tmp_path, run_tool):
         assert f'steps between {name} elsewhere' in result.output
 
 
-def test_one_window_has_no_seams(make_clip, save_frames, tmp_path, run_tool):
-    save_frames(tmp_path / 'in', make_clip(3, 16, 16))
-    result = run_tool('check_restore', 'seams', 'in')
+def test_one_window_has_no_seams(tmp_path, run_tool):
+    write_frames(tmp_path / 'in', moving_clip(3, 16, 16))
+    result = run_tool('dev/check_restore', 'seams', 'in')
     assert result.status == 0, result.output
     assert 'holds the whole clip' in result.output
     assert 'at seams' not in result.output
@@ -32,7 +33,9 @@ def test_one_window_has_no_seams(make_clip, save_frames, tmp_path, run_tool):
 
 @pytest.mark.slow
 def test_memory(run_tool):
-    result = run_tool('check_restore', 'memory', '--lengths', '100', '180', '--size', '32', '16')
+    result = run_tool(
+        'dev/check_restore', 'memory', '--lengths', '100', '180', '--size', '32', '16'
+    )
     assert result.status == 0, result.output
     rows = [line.split() for line in result.output.splitlines() if line.strip()[:1].isdigit()]
     assert [int(row[0]) for row in rows] == [100, 180]

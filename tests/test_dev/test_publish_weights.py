@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmagic.registry import MODELS
 
-from s2svr_mm.apis import networks
-from s2svr_mm.apis.networks import load_shipped_network
+from s2svr_mm.checkpoints import shipped
 from s2svr_mm.models import PWCLite, S2SVRNet
-from s2svr_mm.models.flow import weights
+from s2svr_mm.models import zoo as networks
+from s2svr_mm.models.zoo import load_shipped_network
 
 GENERATOR = dict(
     type='S2SVRNet',
@@ -42,7 +42,7 @@ def publish(run_tool, tmp_path):
     def run(kind, *options):
         (tmp_path / 'weights').mkdir(exist_ok=True)
         arguments = (f'{kind}.py', f'{kind}.pth', f'small-{kind}', '--folder', 'weights')
-        return run_tool('publish_weights', *arguments, *options)
+        return run_tool('dev/publish_weights', *arguments, *options)
 
     return run
 
@@ -55,7 +55,7 @@ def test_flow_estimator_loads_by_its_name(networks_to_publish, publish, tmp_path
     half = io.BytesIO()
     torch.save({k: v.half() for k, v in networks_to_publish[0].state_dict().items()}, half)
     assert file.stat().st_size < 0.97 * len(half.getvalue())
-    monkeypatch.setattr(weights, 'FOLDER', tmp_path / 'weights')
+    monkeypatch.setattr(shipped, 'FOLDER', tmp_path / 'weights')
     loaded = PWCLite(init_cfg=dict(type='Pretrained', checkpoint='s2svr://small-flow'))
     loaded.init_weights()
     expected = networks_to_publish[0].state_dict()

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'setup_env.py'
+SCRIPT = Path(__file__).resolve().parents[2] / 'dev' / 'setup_env.py'
 
 
 @pytest.fixture(scope='module')

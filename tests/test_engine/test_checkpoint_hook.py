@@ -12,14 +12,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import METRICS
 from torch import nn
 
-from s2svr_mm.compat import CheckpointError
-from s2svr_mm.engine import checkpoint
-from s2svr_mm.engine.checkpoint import (
-    AtomicBackend,
-    check_fit,
-    checkpoint_fault,
-    latest_checkpoint,
-)
+from s2svr_mm.checkpoints import files
+from s2svr_mm.checkpoints.files import checkpoint_fault, latest_checkpoint
+from s2svr_mm.checkpoints.matching import check_fit
+from s2svr_mm.errors import CheckpointError
+from s2svr_mm.utils.files import AtomicBackend
 
 
 def files_in(folder):
@@ -128,7 +125,7 @@ class TestLatestCheckpoint:
     @pytest.mark.parametrize('damage', [cut_short, flip_a_bit, os.unlink])
     def test_falls_back_to_the_last_whole_one(self, run, damage, monkeypatch):
         warnings = []
-        monkeypatch.setattr(checkpoint, 'print_log', lambda text, *_, **__: warnings.append(text))
+        monkeypatch.setattr(files, 'print_log', lambda text, *_, **__: warnings.append(text))
         damage(run / 'iter_10.pth')
         assert latest_checkpoint(run) == run / 'iter_8.pth'
         assert len(warnings) == 1

@@ -4,9 +4,8 @@ import re
 import pytest
 import torch
 
-from s2svr_mm.compat import load_checkpoint_file
-from s2svr_mm.engine.checkpoint import latest_checkpoint
-from s2svr_mm.engine.non_finite import NonFiniteError
+from s2svr_mm.checkpoints.files import latest_checkpoint, load_checkpoint_file
+from s2svr_mm.errors import NonFiniteError
 
 
 def finite(path):

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip
 from mmagic.evaluation.metrics import psnr, ssim
 from mmagic.registry import METRICS
 from mmagic.utils import register_all_modules
@@ -14,11 +15,11 @@ def metric():
 
 
 @pytest.fixture
-def clips(make_clip):
+def clips():
     """Ground truth, and copies with less and with more noise, (t, 3, h, w)."""
 
     def make(seed):
-        gt = torch.from_numpy(make_clip(3, 24, 32, seed=seed)).permute(0, 3, 1, 2).float()
+        gt = torch.from_numpy(moving_clip(3, 24, 32, seed=seed)).permute(0, 3, 1, 2).float()
         noise = torch.randn(gt.shape, generator=torch.Generator().manual_seed(seed))
         return gt, (gt + 3 * noise).clamp(0, 255), (gt + 9 * noise).clamp(0, 255)
 

@@ -1,8 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import pytest
 
-from s2svr_mm.datasets import DataError
-from s2svr_mm.datasets.clips import check_numbering, find_clips, open_clip
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.clips import check_numbering, find_clips, open_clip
 
 
 def touch(root, *names):

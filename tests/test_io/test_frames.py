@@ -3,10 +3,12 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.clips import moving_clip
+from helpers.videos import write_video
 
-from s2svr_mm.datasets import DataError
-from s2svr_mm.datasets.frames import read_frames
-from s2svr_mm.datasets.references import split_reference
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.frames import read_frames
+from s2svr_mm.io.paths import split_reference
 
 
 @pytest.mark.parametrize(
@@ -23,8 +25,8 @@ def test_a_reference_is_split(reference, expected):
     assert split_reference(reference) == expected
 
 
-def test_order_and_repetition_are_kept(tmp_path, save_video, make_clip):
-    path = save_video(tmp_path / 'a.mp4', make_clip(6, 32, 32))
+def test_order_and_repetition_are_kept(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', moving_clip(6, 32, 32))
     frames = read_frames([f'{path}#{i}' for i in (4, 1, 1, 5)])
     expected = read_frames([f'{path}#{i}' for i in range(6)])
     for frame, i in zip(frames, (4, 1, 1, 5), strict=True):

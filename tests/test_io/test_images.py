@@ -2,15 +2,16 @@
 import cv2
 import numpy as np
 import pytest
+from helpers.clips import moving_clip
 from PIL import Image
 
-from s2svr_mm.datasets import DataError
-from s2svr_mm.datasets.images import read_image
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.images import read_image
 
 
 @pytest.fixture
-def image(make_clip):
-    return make_clip(1, 24, 32)[0]
+def image():
+    return moving_clip(1, 24, 32)[0]
 
 
 def write(path, rgb):
@@ -65,18 +66,18 @@ def test_jpeg_orientation_is_applied(tmp_path, image):
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
 @pytest.mark.parametrize('kept', [0, 0.1, 0.5, 0.9, 'all but the end'])
-def test_truncated_image_is_refused(tmp_path, make_clip, suffix, kept):
+def test_truncated_image_is_refused(tmp_path, suffix, kept):
     path = tmp_path / f'0001{suffix}'
-    write(path, make_clip(1, 96, 96)[0])
+    write(path, moving_clip(1, 96, 96)[0])
     data = path.read_bytes()
     path.write_bytes(data[:-2] if kept == 'all but the end' else data[: int(kept * len(data))])
     with pytest.raises(DataError, match=rf'0001{suffix}.*truncated.*again'):
         read_image(str(path))
 
 
-def test_damaged_png_is_refused(tmp_path, make_clip):
+def test_damaged_png_is_refused(tmp_path):
     path = tmp_path / '0001.png'
-    write(path, make_clip(1, 96, 96)[0])
+    write(path, moving_clip(1, 96, 96)[0])
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)

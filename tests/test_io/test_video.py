@@ -3,9 +3,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers.clips import moving_clip
+from helpers.videos import decode_all, write_video
 
-from s2svr_mm.datasets import DataError
-from s2svr_mm.datasets.video import index_video, read_video
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.video import index_video, read_video
 
 
 @pytest.mark.parametrize(
@@ -22,11 +24,9 @@ from s2svr_mm.datasets.video import index_video, read_video
         ('bare.h264', 'libx264', {'bf': '2'}),
     ],
 )
-def test_any_frame_is_the_one_of_a_full_decode(
-    tmp_path, save_video, decode_video_file, make_clip, name, codec, options
-):
-    path = save_video(tmp_path / name, make_clip(20, 72, 96), codec, options)
-    expected = decode_video_file(path)
+def test_any_frame_is_the_one_of_a_full_decode(tmp_path, name, codec, options):
+    path = write_video(tmp_path / name, moving_clip(20, 72, 96), codec, options)
+    expected = decode_all(path)
     assert index_video(str(path)).num_frames == len(expected) == 20
     rng = np.random.default_rng(0)
     for indices in [[0], [19], [7, 8, 9], *rng.integers(0, 20, (12, 4)).tolist()]:
@@ -34,20 +34,16 @@ def test_any_frame_is_the_one_of_a_full_decode(
             np.testing.assert_array_equal(frame, expected[i])
 
 
-def test_variable_frame_rate_gives_every_frame_once(
-    tmp_path, save_video, decode_video_file, make_clip
-):
+def test_variable_frame_rate_gives_every_frame_once(tmp_path):
     times = [0, 1, 5, 6, 30, 31, 32, 100]
-    path = save_video(tmp_path / 'a.mp4', make_clip(8, 32, 32), times=times)
+    path = write_video(tmp_path / 'a.mp4', moving_clip(8, 32, 32), times=times)
     frames = read_video(str(path), range(8))
-    for frame, expected in zip(frames, decode_video_file(path), strict=True):
+    for frame, expected in zip(frames, decode_all(path), strict=True):
         np.testing.assert_array_equal(frame, expected)
 
 
-def test_trimmed_video_starts_where_players_start(
-    tmp_path, save_video, decode_video_file, make_clip
-):
-    path = save_video(tmp_path / 'whole.mp4', make_clip(12, 64, 64))
+def test_trimmed_video_starts_where_players_start(tmp_path):
+    path = write_video(tmp_path / 'whole.mp4', moving_clip(12, 64, 64))
     trimmed = tmp_path / 'trimmed.mp4'
     with av.open(str(path)) as source, av.open(str(trimmed), 'w') as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -57,7 +53,7 @@ def test_trimmed_video_starts_where_players_start(
                 packet.pts -= 3 * 512
                 packet.dts -= 3 * 512
                 target.mux(packet)
-    whole = decode_video_file(path)
+    whole = decode_all(path)
     assert index_video(str(trimmed)).num_frames == 9
     for indices in [[0], [8], [3, 1], [4, 5, 6]]:
         for i, frame in zip(indices, read_video(str(trimmed), indices), strict=True):
@@ -65,8 +61,8 @@ def test_trimmed_video_starts_where_players_start(
 
 
 @pytest.mark.parametrize('rotation', [90, 180, -90])
-def test_phone_video_is_turned_upright(tmp_path, save_video, make_clip, rotation):
-    path = save_video(tmp_path / 'a.mp4', make_clip(3, 32, 48), rotation=rotation)
+def test_phone_video_is_turned_upright(tmp_path, rotation):
+    path = write_video(tmp_path / 'a.mp4', moving_clip(3, 32, 48), rotation=rotation)
     (frame,) = read_video(str(path), [1])
     capture = cv2.VideoCapture(str(path))
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
@@ -76,9 +72,9 @@ def test_phone_video_is_turned_upright(tmp_path, save_video, make_clip, rotation
     assert np.abs(frame.astype(int) - upright).mean() < 2
 
 
-def test_damage_inside_is_not_concealed(tmp_path, save_video):
+def test_damage_inside_is_not_concealed(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), np.uint8)
-    path = save_video(tmp_path / 'a.mp4', noise)
+    path = write_video(tmp_path / 'a.mp4', noise)
     data = bytearray(path.read_bytes())
     start = data.index(b'mdat') + len(data) // 3
     data[start : start + 400] = bytes(400)
@@ -91,9 +87,9 @@ def test_damage_inside_is_not_concealed(tmp_path, save_video):
     ('name', 'codec'),
     [('a.mp4', 'libx264'), ('a.mkv', 'libx264'), ('a.webm', 'libvpx-vp9'), ('a.avi', 'mpeg4')],
 )
-def test_cut_off_video(tmp_path, save_video, name, codec):
+def test_cut_off_video(tmp_path, name, codec):
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
-    path = save_video(tmp_path / name, noise, codec)
+    path = write_video(tmp_path / name, noise, codec)
     assert index_video(str(path)).num_frames == 30
     index_video.cache_clear()
     data = path.read_bytes()
@@ -102,12 +98,12 @@ def test_cut_off_video(tmp_path, save_video, name, codec):
         index_video(str(path))
 
 
-def test_cut_off_after_its_index(tmp_path, make_clip):
+def test_cut_off_after_its_index(tmp_path):
     path = tmp_path / 'a.mp4'
     with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
         stream = container.add_stream('libx264', rate=25)
         stream.height = stream.width = 64
-        for frame in make_clip(12, 64, 64):
+        for frame in moving_clip(12, 64, 64):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
         container.mux(stream.encode())
     path.write_bytes(path.read_bytes()[:-200])
@@ -115,8 +111,8 @@ def test_cut_off_after_its_index(tmp_path, make_clip):
         index_video(str(path))
 
 
-def test_a_frame_too_many(tmp_path, save_video, make_clip):
-    path = save_video(tmp_path / 'a.mp4', make_clip(3, 32, 32))
+def test_a_frame_too_many(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', moving_clip(3, 32, 32))
     with pytest.raises(DataError, match='has 3 frames; 3 was asked for'):
         read_video(str(path), [3])
 

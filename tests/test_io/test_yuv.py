@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from s2svr_mm.datasets import DataError
-from s2svr_mm.datasets.frames import read_frames
-from s2svr_mm.datasets.yuv import count_yuv_frames, yuv420_to_rgb
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.frames import read_frames
+from s2svr_mm.io.yuv import count_yuv_frames, yuv420_to_rgb
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 import pytest
 import torch
 
+from benchmarks.reference_s2svr import PlainS2SVRNet
 from s2svr_mm.models import PWCLite, S2SVRNet
 from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
-from s2svr_mm.models.reference import PlainS2SVRNet
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@ import pytest
 import torch
 from mmagic.models.editors import BasicVSRNet
 
-from s2svr_mm.models.basicsr_conversion import from_basicsr_basicvsr, is_basicsr_basicvsr
 from s2svr_mm.models.conversion import ConversionReport
+from s2svr_mm.models.conversion_basicsr import from_basicsr_basicvsr, is_basicsr_basicvsr
 
 # Parts of mmagic's names and of BasicSR's, written down from both networks.
 TO_BASICSR = [

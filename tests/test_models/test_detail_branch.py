@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from s2svr_mm.models import S2SVRNet
 from s2svr_mm.models.detail_branch import DetailBranch
-from s2svr_mm.models.unshuffling import unshuffle
+from s2svr_mm.ops.pixel_unshuffle import unshuffle
 
 
 def with_details(unshuffle=1, with_cp=False, **branch) -> S2SVRNet:

@@ -3,13 +3,15 @@ import copy
 
 import pytest
 import torch
+from helpers.clips import moving_clip
 from torch import nn
 from torch.nn import functional
 
-from s2svr_mm.models import S2SVRNet, chunking
+from benchmarks.reference_s2svr import PlainS2SVRNet
+from s2svr_mm.models import S2SVRNet
 from s2svr_mm.models.conversion import from_official
-from s2svr_mm.models.reference import PlainS2SVRNet
-from s2svr_mm.models.unshuffling import unshuffle
+from s2svr_mm.ops import chunking
+from s2svr_mm.ops.pixel_unshuffle import unshuffle
 
 
 def both_forms(**kwargs) -> tuple[PlainS2SVRNet, S2SVRNet]:
@@ -246,8 +248,8 @@ def test_unshuffling_refuses_to_enlarge(factor):
         S2SVRNet(8, 1, 2, scale=4, unshuffle=factor)
 
 
-def test_sharpening_is_learnt_within_a_few_steps(make_clip):
-    gt = torch.from_numpy(make_clip(3, 48, 64)).permute(0, 3, 1, 2)[None] / 255
+def test_sharpening_is_learnt_within_a_few_steps():
+    gt = torch.from_numpy(moving_clip(3, 48, 64)).permute(0, 3, 1, 2)[None] / 255
     blurred = functional.avg_pool2d(gt[0], 5, stride=1, padding=2, count_include_pad=False)[None]
     torch.manual_seed(0)
     net = S2SVRNet(16, 1, 2, scale=1, flow_estimator=dict(type='ZeroFlow'))

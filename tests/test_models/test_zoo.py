@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tool_process import CHECKOUT
 from mmagic.models.editors import BasicVSRNet
 from mmagic.registry import TRANSFORMS
-from tool_process import CHECKOUT
 
-from s2svr_mm.apis import networks
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.apis.networks import load_network, load_shipped_network, shipped_models
-from s2svr_mm.compat import CheckpointError
+from s2svr_mm.errors import CheckpointError, ConfigError
+from s2svr_mm.models import zoo as networks
 from s2svr_mm.models.s2svr_net import S2SVRNet
+from s2svr_mm.models.zoo import load_network, load_shipped_network, shipped_models
 
 # The weights that it would fetch lie in the checkpoint already.
 BASICVSR = dict(

@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from s2svr_mm.models.flow import cost_volume
-from s2svr_mm.models.reference import plain_cost_volume
+from benchmarks.reference_s2svr import plain_cost_volume
+from s2svr_mm.ops.cost_volume import cost_volume
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 40), (17, 16), (5, 15)])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from s2svr_mm.models import S2SVRNet
-from s2svr_mm.models.flow.refinement import refine_flow
+from s2svr_mm.ops.lucas_kanade import refine_flow
 
 
 def waves(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

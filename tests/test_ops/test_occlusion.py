@@ -1,7 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import torch
 
-from s2svr_mm.models.flow import inside_frame, rescale_flow, visible_mask
+from s2svr_mm.ops.occlusion import inside_frame, visible_mask
+from s2svr_mm.ops.resize_flow import rescale_flow
 
 
 def square_over_a_plane(shift=6):

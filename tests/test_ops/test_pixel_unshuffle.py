@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s2svr_mm.models.unshuffling import unshuffle, unshuffle_flow
-from s2svr_mm.models.warping import warp
+from s2svr_mm.ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from s2svr_mm.ops.warp import warp
 
 
 @pytest.mark.parametrize('factor', [1, 2, 4])

@@ -1,15 +1,18 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import pytest
 import torch
+from helpers.clips import moving_clip
 
-from s2svr_mm.models.flow import KnownWarps, inside_frame, known_warps
-from s2svr_mm.models.warping import warp
+from s2svr_mm.ops import synthetic_flow as known_warps
+from s2svr_mm.ops.occlusion import inside_frame
+from s2svr_mm.ops.synthetic_flow import KnownWarps
+from s2svr_mm.ops.warp import warp
 
 
 @pytest.fixture
-def real_frames(make_clip):
+def real_frames():
     def make(n=3, size=48):
-        clips = [make_clip(1, size, size, seed=seed) for seed in range(n)]
+        clips = [moving_clip(1, size, size, seed=seed) for seed in range(n)]
         return torch.cat([torch.from_numpy(clip) for clip in clips]).permute(0, 3, 1, 2) / 255
 
     return make

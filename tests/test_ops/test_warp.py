@@ -3,8 +3,8 @@ import pytest
 import torch
 from mmagic.models.utils import flow_warp
 
-from s2svr_mm.models import warping
-from s2svr_mm.models.warping import FlowSampler, warp
+from s2svr_mm.ops import warp as warping
+from s2svr_mm.ops.warp import FlowSampler, warp
 
 
 @pytest.fixture(params=['embedding bags', 'grid_sample'], autouse=True)

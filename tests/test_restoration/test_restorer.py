@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip
+from helpers.networks import Neighbours
 from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import nn
 
-from s2svr_mm.apis import memory
-from s2svr_mm.apis.devices import computes_bfloat16
-from s2svr_mm.apis.memory import NetworkCost, NotEnoughMemory, choose_plan
-from s2svr_mm.apis.restorer import VideoRestorer
-from s2svr_mm.apis.windows import Plan
-from s2svr_mm.engine.non_finite import NonFiniteError
+from s2svr_mm.errors import NonFiniteError, NotEnoughMemoryError
 from s2svr_mm.models.s2svr_net import S2SVRNet
+from s2svr_mm.restoration import planning as memory
+from s2svr_mm.restoration.planning import NetworkCost, choose_plan
+from s2svr_mm.restoration.restorer import VideoRestorer
+from s2svr_mm.restoration.windows import Plan
+from s2svr_mm.utils.devices import computes_bfloat16
 
 
 def restorer(network, **kwargs):
@@ -39,36 +41,36 @@ def assert_close(frames, expected, tolerance=0.51):
 
 
 @pytest.mark.parametrize(('window', 'overlap'), [(12, 4), (9, 3), (14, 5)])
-def test_windows_equal_the_whole_clip(neighbours, make_clip, window, overlap):
+def test_windows_equal_the_whole_clip(window, overlap):
     """Exactly, for a network that reaches no farther than what a window keeps to itself."""
-    clip = make_clip(31, 64, 64)
-    network = neighbours(reach=overlap // 2)
+    clip = moving_clip(31, 64, 64)
+    network = Neighbours(reach=overlap // 2)
     result = list(restorer(network, window=window, overlap=overlap).restore(clip))
     # Fading between two equal frames may round once more.
     assert_close(result, whole(network, clip), tolerance=1.01)
 
 
-def test_too_small_an_overlap_shows(neighbours, make_clip):
+def test_too_small_an_overlap_shows():
     """That the test above can fail."""
-    clip = make_clip(31, 64, 64)
-    network = neighbours(reach=4)
+    clip = moving_clip(31, 64, 64)
+    network = Neighbours(reach=4)
     result = np.stack(list(restorer(network, window=9, overlap=1).restore(clip)))
     assert np.abs(result - whole(network, clip)).max() > 3
 
 
 @pytest.mark.parametrize('size', [(100, 136), (64, 152), (132, 64)])
-def test_tiles_equal_the_whole_frame(neighbours, make_clip, size):
-    clip = make_clip(3, *size)
-    network = neighbours(reach=2)
+def test_tiles_equal_the_whole_frame(size):
+    clip = moving_clip(3, *size)
+    network = Neighbours(reach=2)
     result = list(restorer(network, tile=64, tile_overlap=8).restore(clip))
     assert_close(result, whole(network, clip), tolerance=2.01)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (17, 33)])
 @pytest.mark.parametrize('length', [1, 2, 3])
-def test_any_size_and_length(make_clip, size, length):
+def test_any_size_and_length(size, length):
     network = S2SVRNet(4, 1, 2, scale=4)
-    clip = make_clip(length, *size)
+    clip = moving_clip(length, *size)
     assert_close(restorer(network).restore(clip), whole(network, clip))
 
 
@@ -84,13 +86,13 @@ def test_any_size_and_length(make_clip, size, length):
     ],
     ids=['basicvsr', 'basicvsr++', 'iconvsr', 'basicvsr++ of scale 1'],
 )
-def test_networks_of_mmagic(network, make_clip):
+def test_networks_of_mmagic(network):
     network = network()
     side = 64 if getattr(network, 'is_low_res_input', True) else 256
-    clip = make_clip(5, side, side)
+    clip = moving_clip(5, side, side)
     assert_close(restorer(network).restore(clip), whole(network, clip))
     for size, length in (((1, 1), 1), ((17, 33), 2)):
-        odd = list(restorer(network, window=6, overlap=2).restore(make_clip(length, *size)))
+        odd = list(restorer(network, window=6, overlap=2).restore(moving_clip(length, *size)))
         scale = restorer(network).scale
         assert [f.shape for f in odd] == [(scale * size[0], scale * size[1], 3)] * length
 
@@ -102,9 +104,9 @@ def test_keyframes_of_iconvsr_lie_where_they_lie_in_the_whole_clip():
     assert plan.window >= 14
 
 
-def test_restoring_is_lazy(neighbours, make_clip):
-    clip, read = make_clip(40, 64, 64), []
-    stream = restorer(neighbours(), window=10, overlap=3).restore(
+def test_restoring_is_lazy():
+    clip, read = moving_clip(40, 64, 64), []
+    stream = restorer(Neighbours(), window=10, overlap=3).restore(
         read.append(i) or frame for i, frame in enumerate(clip)
     )
     next(stream)
@@ -124,9 +126,9 @@ def test_frames_keep_their_type_and_precision(dtype):
     np.testing.assert_allclose(result, frame, rtol=0, atol=0 if dtype != np.float32 else 1e-4)
 
 
-def test_tta_is_the_spatial_ensemble_of_mmagic(make_clip):
+def test_tta_is_the_spatial_ensemble_of_mmagic():
     network = S2SVRNet(4, 1, 2, scale=2)
-    clip = make_clip(3, 24, 32)
+    clip = moving_clip(3, 24, 32)
     ensemble = SpatialTemporalEnsemble(is_temporal_ensemble=False)
 
     class Ensemble(nn.Module):
@@ -139,13 +141,13 @@ def test_tta_is_the_spatial_ensemble_of_mmagic(make_clip):
     assert (np.stack(result) != plain).any()
 
 
-def test_model_with_a_generator(neighbours, make_clip):
+def test_model_with_a_generator():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.generator = neighbours()
+            self.generator = Neighbours()
 
-    model, clip = Model(), make_clip(3, 64, 64)
+    model, clip = Model(), moving_clip(3, 64, 64)
     assert_close(restorer(model).restore(clip), whole(model.generator, clip))
 
 
@@ -162,26 +164,26 @@ class Rough(nn.Module):
 
 
 @pytest.mark.parametrize(('gain', 'expected'), [(0.01, 'bfloat16'), (20, 'float32')])
-def test_bfloat16_only_where_it_is_close(monkeypatch, make_clip, gain, expected):
-    monkeypatch.setattr('s2svr_mm.apis.restorer.computes_bfloat16', lambda device: True)
+def test_bfloat16_only_where_it_is_close(monkeypatch, gain, expected):
+    monkeypatch.setattr('s2svr_mm.restoration.restorer.computes_bfloat16', lambda device: True)
     auto = restorer(Rough(gain), dtype='auto')
-    assert auto.choose_dtype(list(make_clip(3, 64, 64))) == expected
+    assert auto.choose_dtype(list(moving_clip(3, 64, 64))) == expected
     assert 'dB from float32' in auto.notes[0]
     assert restorer(Rough(gain), dtype='bfloat16').choose_dtype([]) == 'bfloat16'
 
 
-def test_float32_where_there_is_no_bfloat16(monkeypatch, make_clip):
-    monkeypatch.setattr('s2svr_mm.apis.restorer.computes_bfloat16', lambda device: False)
-    assert restorer(Rough(0), dtype='auto').choose_dtype(list(make_clip(1, 64, 64))) == 'float32'
+def test_float32_where_there_is_no_bfloat16(monkeypatch):
+    monkeypatch.setattr('s2svr_mm.restoration.restorer.computes_bfloat16', lambda device: False)
+    assert restorer(Rough(0), dtype='auto').choose_dtype(list(moving_clip(1, 64, 64))) == 'float32'
 
 
 def test_bfloat16_support_is_known():
     assert computes_bfloat16(torch.device('cpu')) in (True, False)
 
 
-def test_bfloat16_of_s2svr(make_clip):
+def test_bfloat16_of_s2svr():
     network = S2SVRNet(4, 1, 2, scale=2)
-    clip = make_clip(3, 24, 32)
+    clip = moving_clip(3, 24, 32)
     result = np.stack(list(restorer(network, dtype='bfloat16').restore(clip)))
     error = np.square(result - whole(network, clip)).mean()
     assert 10 * np.log10(255**2 / error) > 35
@@ -196,19 +198,19 @@ def test_bfloat16_of_s2svr(make_clip):
         ([np.full((8, 8, 3), np.nan, np.float32)], 'not finite'),
     ],
 )
-def test_bad_frames(neighbours, frames, message):
+def test_bad_frames(frames, message):
     with pytest.raises(ValueError, match=message):
-        list(restorer(neighbours()).restore(frames))
+        list(restorer(Neighbours()).restore(frames))
 
 
-def test_nan_of_a_network(neighbours, make_clip):
-    network = neighbours()
+def test_nan_of_a_network():
+    network = Neighbours()
     network.weight.data[:] = torch.nan
     with pytest.raises(NonFiniteError, match='not finite'):
-        list(restorer(network).restore(make_clip(2, 64, 64)))
+        list(restorer(network).restore(moving_clip(2, 64, 64)))
 
 
-def test_bad_arguments(neighbours):
+def test_bad_arguments():
     for kwargs, message in (
         (dict(dtype='int8'), 'dtype must be'),
         (dict(window=4, overlap=2), 'more than twice the overlap'),
@@ -217,7 +219,7 @@ def test_bad_arguments(neighbours):
         (dict(device='gpu'), 'no device'),
     ):
         with pytest.raises(ValueError, match=message):
-            restorer(neighbours(), **kwargs)
+            restorer(Neighbours(), **kwargs)
     with pytest.raises(ValueError, match='no network from sequence to sequence'):
         _ = restorer(nn.Flatten()).scale
 
@@ -251,24 +253,24 @@ def test_plans_fit_and_waste_little():
     tight = plan((720, 1280), 16e9)
     assert 0 < tight.tile <= 512
     assert cost.of(tight.window, tight.tile**2) < 16e9
-    with pytest.raises(NotEnoughMemory, match=r'7680x4320 frames need .* GB may be used'):
+    with pytest.raises(NotEnoughMemoryError, match=r'7680x4320 frames need .* GB may be used'):
         plan((4320, 7680), 1e9)
 
 
-def test_memory_limit_leads_to_tiles(neighbours):
+def test_memory_limit_leads_to_tiles():
     def plan(limit):
-        auto = VideoRestorer(neighbours(), device='cpu', dtype='float32', memory_limit=limit)
+        auto = VideoRestorer(Neighbours(), device='cpu', dtype='float32', memory_limit=limit)
         return auto.plan(720, 1280)
 
     assert plan(32 * 2**30).tile == 0
     assert plan(2**30).tile > 0 or plan(2**30).window < 60
-    with pytest.raises(NotEnoughMemory):
+    with pytest.raises(NotEnoughMemoryError):
         plan(2**20)
 
 
-def test_eight_k_on_a_small_machine(neighbours):
+def test_eight_k_on_a_small_machine():
     """With less context, and saying so, rather than not at all."""
-    small = VideoRestorer(neighbours(scale=1), 'cpu', 'float32', memory_limit=3 * 2**30)
+    small = VideoRestorer(Neighbours(scale=1), 'cpu', 'float32', memory_limit=3 * 2**30)
     plan = small.plan(4320, 7680)
     assert plan.tile > 0
     assert plan.overlap < 8
@@ -276,7 +278,7 @@ def test_eight_k_on_a_small_machine(neighbours):
 
 
 @pytest.mark.slow
-def test_eight_k_stays_in_its_limit(neighbours):
+def test_eight_k_stays_in_its_limit():
     """In a process of its own, so that nothing else counts to the peak."""
     script = f"""
 import resource, sys
@@ -284,7 +286,7 @@ import numpy as np
 import torch
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import Neighbours
-from s2svr_mm.apis.restorer import VideoRestorer
+from s2svr_mm.restoration.restorer import VideoRestorer
 restorer = VideoRestorer(Neighbours(1, reach=1), "cpu", "float32", memory_limit=3 * 2**30)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 frame = np.random.default_rng(0).integers(0, 256, (4320, 7680, 3)).astype(np.uint8)

@@ -6,12 +6,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip
+from helpers.networks import Neighbours
 
-from s2svr_mm.apis.memory import NetworkCost, choose_plan
-from s2svr_mm.apis.resting import NEAR, MainMemory
-from s2svr_mm.apis.restorer import VideoRestorer
-from s2svr_mm.apis.transfers import CudaTransfers, HostTransfers, transfers_to
 from s2svr_mm.models.s2svr_net import S2SVRNet
+from s2svr_mm.restoration.offload import NEAR, MainMemory
+from s2svr_mm.restoration.planning import NetworkCost, choose_plan
+from s2svr_mm.restoration.restorer import VideoRestorer
+from s2svr_mm.restoration.transfers import CudaTransfers, HostTransfers, transfers_to
 
 CPU = torch.device('cpu')
 
@@ -37,12 +39,12 @@ def test_fetching_does_not_wait_for_later_work(late_streams):
 
 
 @pytest.mark.parametrize('tile', [0, 32])
-def test_restores_as_without_transfers(late_streams, neighbours, make_clip, tile):
+def test_restores_as_without_transfers(late_streams, tile):
     """One clip ahead, and of each window every tile: nothing gets lost or mixed up."""
-    clip = make_clip(15, 40, 64)
+    clip = moving_clip(15, 40, 64)
     settings = dict(device='cpu', dtype='float32', window=6, overlap=1, tile=tile, tile_overlap=4)
-    expected = list(VideoRestorer(neighbours(), **settings).restore(clip))
-    restorer = VideoRestorer(neighbours(), **settings)
+    expected = list(VideoRestorer(Neighbours(), **settings).restore(clip))
+    restorer = VideoRestorer(Neighbours(), **settings)
     restorer._transfers = CudaTransfers(CPU)
     begun, real = [], restorer._begin
 
@@ -95,21 +97,21 @@ def test_states_come_before_they_are_needed(late_streams):
     assert len(fetched) == 20 - NEAR
 
 
-def test_s2svr_with_resting_states(late_streams, make_clip, monkeypatch):
+def test_s2svr_with_resting_states(late_streams, monkeypatch):
     torch.manual_seed(0)
     network = S2SVRNet(4, 1, 3, scale=1).eval()
-    clip = torch.from_numpy(make_clip(9, 16, 24)).permute(0, 3, 1, 2)[None].float() / 255
+    clip = torch.from_numpy(moving_clip(9, 16, 24)).permute(0, 3, 1, 2)[None].float() / 255
     with torch.inference_mode():
         expected = network(clip)
         network.keep_states_in(MainMemory(CPU))
         # Frames go through one by one, as large ones do.
-        monkeypatch.setattr('s2svr_mm.models.chunking.max_pixels', lambda _: 1)
+        monkeypatch.setattr('s2svr_mm.ops.chunking.max_pixels', lambda _: 1)
         found = network(clip)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_only_s2svr_on_a_gpu_rests_its_states(neighbours):
-    for network in (neighbours(), S2SVRNet(4, 1, 1)):
+def test_only_s2svr_on_a_gpu_rests_its_states():
+    for network in (Neighbours(), S2SVRNet(4, 1, 1)):
         with pytest.raises(ValueError, match='S2SVRNet on a GPU'):
             VideoRestorer(network, 'cpu', offload=True)
 
@@ -128,11 +130,11 @@ def test_device_decides():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
-def test_gpu_equals_cpu(neighbours, make_clip, dtype):
-    clip = make_clip(23, 40, 64).astype(dtype) * (257 if dtype == np.uint16 else 1)
+def test_gpu_equals_cpu(dtype):
+    clip = moving_clip(23, 40, 64).astype(dtype) * (257 if dtype == np.uint16 else 1)
     settings = dict(dtype='float32', window=6, overlap=1, tile=32, tile_overlap=4)
     found, expected = (
-        np.stack(list(VideoRestorer(neighbours(), device, **settings).restore(clip)))
+        np.stack(list(VideoRestorer(Neighbours(), device, **settings).restore(clip)))
         for device in ('cuda', 'cpu')
     )
     assert found.dtype == dtype
@@ -140,9 +142,9 @@ def test_gpu_equals_cpu(neighbours, make_clip, dtype):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_offloading_saves_gpu_memory(make_clip):
+def test_offloading_saves_gpu_memory():
     torch.manual_seed(0)
-    network, clip = S2SVRNet(16, 1, 2, scale=1), make_clip(24, 128, 128)
+    network, clip = S2SVRNet(16, 1, 2, scale=1), moving_clip(24, 128, 128)
     results, peaks = [], []
     for offload in (False, True):
         settings = dict(dtype='float32', window=24, overlap=0, tile=0)

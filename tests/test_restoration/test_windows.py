@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from s2svr_mm.apis.windows import Plan, join_windows, place, sliding_windows, tile_axis
+from s2svr_mm.restoration.windows import Plan, join_windows, place, sliding_windows, tile_axis
 
 PLANS = [Plan(1, 0), Plan(5, 0), Plan(6, 2), Plan(7, 1), Plan(9, 3), Plan(12, 5), Plan(60, 8)]
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import torch
-from tool_process import CHECKOUT
+from helpers.tool_process import CHECKOUT
 
-from s2svr_mm.compat import load_checkpoint_file
+from s2svr_mm.checkpoints.files import load_checkpoint_file
 
 KILL_WHILE_SAVING = """
 import os, signal

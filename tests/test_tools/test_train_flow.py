@@ -5,7 +5,8 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from tool_process import CHECKOUT
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import CHECKOUT
 
 from s2svr_mm.models import PWCLite
 
@@ -21,12 +22,12 @@ DRAWN = 'train_dataloader.dataset.pipeline.3.prob'
 
 
 @pytest.fixture
-def data(tmp_path, make_clip, save_frames):
+def data(tmp_path):
     """Clips to learn from and a pair with true flow, below ``tmp_path / 'data'``."""
     for seed, name in enumerate(('street', 'park')):
-        clip = make_clip(6, 96, 96, (1.5, 0.5), seed=seed)
-        save_frames(tmp_path / 'data' / 'clips' / 'train' / 'gt' / name, clip)
-    folder = save_frames(tmp_path / 'data' / 'middlebury' / 'Street', make_clip(2, 64, 64))
+        clip = moving_clip(6, 96, 96, (1.5, 0.5), seed=seed)
+        write_frames(tmp_path / 'data' / 'clips' / 'train' / 'gt' / name, clip)
+    folder = write_frames(tmp_path / 'data' / 'middlebury' / 'Street', moving_clip(2, 64, 64))
     for index in range(2):
         (folder / f'{index:08d}.png').rename(folder / f'frame{10 + index}.png')
     mmcv.flowwrite(np.ones((64, 64, 2), np.float32), str(folder / 'flow10.flo'))

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.apis.options import check_options
-from s2svr_mm.apis.runner import load_config
+from s2svr_mm.errors import ConfigError
+from s2svr_mm.training.config import check_options, load_config
 
 ROOT = Path(__file__).parents[2]
 CUSTOM_KEYS = 'optim_wrapper.paramwise_cfg.custom_keys'

@@ -4,11 +4,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, set_random_seed
 
-from s2svr_mm.apis.detail_training import build_model, collect_details, train_details
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.compat import CheckpointError
-from s2svr_mm.engine.non_finite import NonFiniteError
+from s2svr_mm.errors import CheckpointError, ConfigError, NonFiniteError
 from s2svr_mm.models.detail_branch import DetailBranch
+from s2svr_mm.training.detail_branch import build_model, collect_details, train_details
 
 
 def config(clips, load_from=None, **generator) -> Config:

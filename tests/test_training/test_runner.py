@@ -3,14 +3,13 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from s2svr_mm.apis.errors import ConfigError
-from s2svr_mm.apis.runner import (
+from s2svr_mm.errors import ConfigError
+from s2svr_mm.training.config import load_config, without_pretrained
+from s2svr_mm.training.runner import (
     build_runner,
     enable_amp,
     enable_auto_scale_lr,
-    load_config,
     resume_from_latest,
-    without_pretrained,
 )
 
 

@@ -1,4 +1,4 @@
-# The clips that tools/demo.py prepares; patches of 32 x 32, enlarged to 128 x 128.
+# The clips that demo/demo.py prepares; patches of 32 x 32, enlarged to 128 x 128.
 _base_ = ['clips.py']
 
 train_pipeline = [

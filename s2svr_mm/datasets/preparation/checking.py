@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..clips import open_clip
-from ..references import YUV_SUFFIXES, DataError, suffix_of
+from ...errors import DataError
+from ...io.clips import open_clip
+from ...io.paths import YUV_SUFFIXES, suffix_of
 from .recipes import Part
 
 _ENDINGS = {'.png': b'IEND\xaeB`\x82', '.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9'}

@@ -10,14 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ..clips import open_clip
-from ..codec import encoder_params, recompress
-from ..frames import iterate_frames
-from ..references import YUV_SUFFIXES, suffix_of
+from ...io.clips import open_clip
+from ...io.codec import encoder_params, recompress
+from ...io.frames import iterate_frames
+from ...io.paths import YUV_SUFFIXES, suffix_of
+from ...io.yuv import read_yuv420
+from ...utils.files import unfinished
 from ..transforms import AverageMotionBlur, BicubicDownsample, GaussianDownsample
 from ..transforms.compression import compress_frames
-from ..yuv import read_yuv420
-from .writing import unfinished, write_folders
+from .writing import write_folders
 
 BLUR_FRAMES = 7
 NAMES = "'bi', 'bd', 'blur', or 'qp' with a number such as 'qp37'"

@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..clips import find_clips, open_clip
-from ..frames import iterate_frames
-from ..images import read_image
-from ..references import IMAGE_SUFFIXES, DataError, suffix_of
+from ...errors import DataError
+from ...io.clips import find_clips, open_clip
+from ...io.frames import iterate_frames
+from ...io.images import read_image
+from ...io.paths import IMAGE_SUFFIXES, suffix_of
+from ...utils.files import clear_unfinished, disk_errors, write_text
 from .degradations import BLUR_FRAMES, check_name, degrade_frames
-from .writing import clear_unfinished, disk_errors, run_tasks, write_folders, write_text
+from .writing import run_tasks, write_folders
 
 SETTINGS_FILE = 'prepared.json'
 # As long as the longest that a config reads, s2svr_s_deblur's 17, and what blur takes at both ends.

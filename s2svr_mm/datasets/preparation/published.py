@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..clips import natural_key, open_clip
-from ..references import DataError
+from ...errors import DataError
+from ...io.clips import natural_key, open_clip
+from ...utils.files import clear_unfinished, disk_errors, write_text
 from .archives import archives_in, unpack
 from .checking import check_clip, frame_size
 from .degradations import make_degraded
 from .recipes import ClipList, DegradedPart, Part, Recipe
-from .writing import clear_unfinished, disk_errors, place_clip, run_tasks, write_text
+from .writing import place_clip, run_tasks
 
 SEARCH_DEPTH = 3
 ARCHIVE_FOLDER = '.archives'

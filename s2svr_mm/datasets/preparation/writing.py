@@ -1,97 +1,19 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Writing clips so that whatever has its final name is complete."""
 
-import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..clips import open_clip
-from ..images import read_image
-from ..references import DataError
-from ..transforms.degradation import to_uint8
-
-WORK_FOLDER = '.unfinished'
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn a full disk into one message.
-
-    Args:
-        root (Path): The folder being written to.
-
-    Raises:
-        DataError: Nothing more can be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        raise DataError(
-            f'No space left for {root} ({error.strerror}). Everything there that has its final '
-            'name is complete; free some space and give the same command again.'
-        ) from error
-
-
-@contextmanager
-def unfinished(target: Path, root: Path) -> Iterator[Path]:
-    """A path to write to that becomes ``target`` once all is written.
-
-    Args:
-        target (Path): A file or folder in ``root`` that does not exist yet.
-        root (Path): The folder being prepared.
-
-    Yields:
-        Path: Where to write; gone again if writing fails.
-    """
-    work = root / WORK_FOLDER / f'{os.getpid()}-{target.name}'
-    work.parent.mkdir(parents=True, exist_ok=True)
-    _remove(work)
-    try:
-        yield work
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(work, target)
-    except BaseException:
-        _remove(work)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def clear_unfinished(root: Path) -> None:
-    """Remove what an interrupted run left in ``root``."""
-    shutil.rmtree(root / WORK_FOLDER, ignore_errors=True)
-
-
-def write_png(path: Path, frame: np.ndarray) -> None:
-    """Write an RGB frame as an 8-bit PNG.
-
-    Args:
-        path (Path): The file.
-        frame (np.ndarray): (h, w, 3), RGB, [0, 255]; rounded to 8 bits.
-    """
-    path.write_bytes(cv2.imencode('.png', to_uint8(frame)[..., ::-1])[1].tobytes())
-
-
-def write_text(path: Path, text: str, root: Path) -> None:
-    """Write a text file completely or not at all, replacing an older one."""
-    with unfinished(path, root) as work:
-        work.write_text(text, encoding='utf-8')
+from ...errors import DataError
+from ...io.clips import open_clip
+from ...io.images import read_image, write_png
+from ...utils.files import _remove, unfinished
 
 
 def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):

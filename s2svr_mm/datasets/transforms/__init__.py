@@ -1,10 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+from .camera_motion import AddMotion
 from .compression import CompressVideo
 from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import KnownMotion, LoadFlow, PairMotionBlur
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
-from .moving import AddMotion
 
 __all__ = [
     'AddMotion',

@@ -9,9 +9,8 @@ import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from s2svr_mm.models.flow.known_warps import random_field
-
-from .degradation import to_uint8
+from ...io.images import to_uint8
+from ...ops.synthetic_flow import random_field
 
 
 @TRANSFORMS.register_module()

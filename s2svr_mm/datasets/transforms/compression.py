@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from mmagic.registry import TRANSFORMS
 
-from ..codec import DECODERS, SMALLEST_SIDE, encoder_params, recompress
-from .degradation import ClipDegradation, to_uint8
+from ...io.codec import DECODERS, SMALLEST_SIDE, encoder_params, recompress
+from ...io.images import to_uint8
+from .degradation import ClipDegradation
 
 
 @TRANSFORMS.register_module()
@@ -19,7 +20,7 @@ class CompressVideo(ClipDegradation):
     The defaults follow MFQEv2's protocol (HEVC, low-delay P, constant QP) as nearly as x265 can:
     one intra frame, then P frames of the same QP. Frames go through 8-bit 4:2:0 (BT.601, limited
     range). Where a frame's side is odd or below 72 pixels, its last row or column is repeated for
-    the encoder and cut off again. :func:`s2svr_mm.datasets.codec.encoder_params` gives the exact
+    the encoder and cut off again. :func:`s2svr_mm.io.codec.encoder_params` gives the exact
     settings, for an ffmpeg command line too.
 
     Args:
@@ -68,7 +69,7 @@ def compress_frames(frames: Iterable[np.ndarray], codec: str, params: str) -> It
     Args:
         frames (Iterable[np.ndarray]): Frames (h, w, 3), RGB, [0, 255], of one size.
         codec (str): 'libx265' or 'libx264'.
-        params (str): What :func:`s2svr_mm.datasets.codec.encoder_params` returned.
+        params (str): What :func:`s2svr_mm.io.codec.encoder_params` returned.
 
     Yields:
         np.ndarray: Frames (h, w, 3), uint8, as many as came in.

@@ -10,10 +10,7 @@ from mmagic.datasets.transforms import MATLABLikeResize
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-
-def to_uint8(frame: np.ndarray) -> np.ndarray:
-    """Round a frame with values in [0, 255] to 8 bits."""
-    return np.clip(np.round(frame), 0, 255).astype(np.uint8)
+from ...io.images import to_uint8
 
 
 class ClipDegradation(BaseTransform):

@@ -7,11 +7,11 @@ import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from s2svr_mm.models.flow.known_warps import KnownWarps
-
-from ..flow_files import read_flow
-from ..references import DataError
-from .degradation import ClipDegradation, to_uint8
+from ...errors import DataError
+from ...io.flow_files import read_flow
+from ...io.images import to_uint8
+from ...ops.synthetic_flow import KnownWarps
+from .degradation import ClipDegradation
 
 
 @TRANSFORMS.register_module()

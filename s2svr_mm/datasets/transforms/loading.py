@@ -7,9 +7,10 @@ import numpy as np
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ..frames import read_frames
-from ..references import YUV_SUFFIXES, DataError, split_reference, suffix_of
-from ..yuv import read_yuv420
+from ...errors import DataError
+from ...io.frames import read_frames
+from ...io.paths import YUV_SUFFIXES, split_reference, suffix_of
+from ...io.yuv import read_yuv420
 
 
 @TRANSFORMS.register_module()

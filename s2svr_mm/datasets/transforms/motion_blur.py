@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from mmagic.registry import TRANSFORMS
 
-from .degradation import ClipDegradation, to_uint8
+from ...io.images import to_uint8
+from .degradation import ClipDegradation
 
 
 @TRANSFORMS.register_module()

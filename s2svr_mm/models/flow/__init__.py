@@ -1,14 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Optical flow: the network, others behind the same call, and training without labels."""
 
+from ...ops.cost_volume import cost_volume
+from ...ops.occlusion import inside_frame, visible_mask
+from ...ops.resize_flow import rescale_flow, resize_flow
+from ...ops.synthetic_flow import KnownWarps
 from .adaptors import DISFlow, MMFlowEstimator, SPyNet, ZeroFlow
-from .cost_volume import cost_volume
 from .distillation import FlowDistillHead
 from .estimators import neighbour_flows
-from .known_warps import KnownWarps
-from .occlusion import inside_frame, visible_mask
 from .pwclite import PWCLite
-from .resizing import rescale_flow, resize_flow
 from .unsupervised import UnsupervisedFlow
 
 __all__ = [

@@ -13,11 +13,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from s2svr_mm.compat import import_mmflow
-
-from .cost_volume import cost_volume
+from ...checkpoints.matching import StrictInit, load_weights
+from ...compat import import_mmflow
+from ...ops.cost_volume import cost_volume
 from .pwclite import check_pair
-from .weights import StrictInit, load_weights
 
 
 @MODELS.register_module()

@@ -10,10 +10,10 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..warping import warp
+from ...ops.occlusion import visible_mask
+from ...ops.resize_flow import rescale_flow
+from ...ops.warp import warp
 from .estimators import neighbour_flows
-from .occlusion import visible_mask
-from .resizing import rescale_flow
 
 
 @MODELS.register_module()

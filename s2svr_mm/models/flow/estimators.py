@@ -7,8 +7,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..chunking import in_chunks
-from .resizing import resize_flow
+from ...ops.chunking import in_chunks
+from ...ops.resize_flow import resize_flow
 
 
 def neighbour_flows(

@@ -10,10 +10,10 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..chunking import in_chunks
-from ..warping import PADDING_MODES, warp
-from .cost_volume import cost_volume
-from .weights import StrictInit
+from ...checkpoints.matching import StrictInit
+from ...ops.chunking import in_chunks
+from ...ops.cost_volume import cost_volume
+from ...ops.warp import PADDING_MODES, warp
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1):
@@ -148,7 +148,7 @@ class PWCLite(StrictInit):
             100 %. The official weights are made without. Defaults to False.
         init_cfg (dict, optional): Initialization config. ``dict(type='Pretrained',
             checkpoint=..., prefix=...)`` loads weights, all of them or none: see
-            :func:`~s2svr_mm.models.flow.weights.load_weights`. Defaults to Kaiming's, with
+            :func:`~s2svr_mm.checkpoints.matching.load_weights`. Defaults to Kaiming's, with
             ``normalize_features`` rescaled so that the cost volume counts.
 
     Raises:

@@ -11,10 +11,10 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ...ops.occlusion import inside_frame, visible_mask
+from ...ops.resize_flow import rescale_flow
+from ...ops.warp import warp
 from ..iteration import IterationCounter
-from ..warping import warp
-from .occlusion import inside_frame, visible_mask
-from .resizing import rescale_flow
 
 # Where less of a frame seems visible, the flow is wrong rather than so much hidden: to mask that
 # would reward it.

@@ -8,25 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.clips import moving_clip, write_frames
+from helpers.videos import write_video
 from mmagic.registry import DATASETS
 from mmengine import Config
 
-from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVideo, DataError
-from s2svr_mm.datasets.clips import find_clips
-from s2svr_mm.datasets.frames import iterate_frames
+from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVideo
 from s2svr_mm.datasets.preparation import prepare_clips
 from s2svr_mm.datasets.preparation.own_clips import find_photos
-from s2svr_mm.datasets.preparation.writing import write_png
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.clips import find_clips
+from s2svr_mm.io.frames import iterate_frames
+from s2svr_mm.io.images import write_png
 
 CONFIG = Path(__file__).parents[3] / 'configs/_base_/datasets/clips.py'
 
 
 @pytest.fixture
-def src(tmp_path, make_clip, save_frames, save_video):
+def src(tmp_path):
     """A video, a folder of frames in a folder, and a raw YUV file."""
     root = tmp_path / 'mine'
-    save_video(root / 'walk.mp4', make_clip(9, 74, 98, seed=0))
-    save_frames(root / 'trip/day10', make_clip(8, 72, 96, seed=1), start=5)
+    write_video(root / 'walk.mp4', moving_clip(9, 74, 98, seed=0))
+    write_frames(root / 'trip/day10', moving_clip(8, 72, 96, seed=1), start=5)
     yuv = np.random.default_rng(0).integers(100, 140, (8, 108, 96), np.uint8)
     (root / 'zoo_96x72_8.yuv').write_bytes(yuv.tobytes())
     return root
@@ -231,8 +234,8 @@ class TestProblems:
         with pytest.raises(DataError, match='none is left'):
             prepare_clips(src, dst, val=['walk', 'trip/day10', 'zoo_96x72_8'])
 
-    def test_one_clip(self, tmp_path, dst, save_video, make_clip):
-        save_video(tmp_path / 'one/a.mp4', make_clip(3, 64, 64))
+    def test_one_clip(self, tmp_path, dst):
+        write_video(tmp_path / 'one/a.mp4', moving_clip(3, 64, 64))
         with pytest.raises(DataError, match='one holds one clip; one more is needed'):
             prepare_clips(tmp_path / 'one', dst)
 
@@ -244,8 +247,8 @@ class TestProblems:
         with pytest.raises(DataError, match='only read'):
             prepare_clips(src, src / 'data')
 
-    def test_mixed_sizes(self, src, dst, make_clip, save_frames):
-        save_frames(src / 'trip/day10', make_clip(1, 64, 96), start=9)
+    def test_mixed_sizes(self, src, dst):
+        write_frames(src / 'trip/day10', moving_clip(1, 64, 96), start=9)
         with pytest.raises(DataError, match=r'day10: frame 4 is 96x64, the first one 96x72'):
             prepare_clips(src, dst)
         assert not list(dst.glob('*/*/*/*'))
@@ -257,7 +260,7 @@ class TestProblems:
             prepare_clips(src, dst, workers=2)
         assert not (dst / 'train/gt/trip').exists()
 
-    def test_too_short_to_blur(self, src, dst, make_clip, save_video):
-        save_video(src / 'short.mp4', make_clip(6, 64, 64))
+    def test_too_short_to_blur(self, src, dst):
+        write_video(src / 'short.mp4', moving_clip(6, 64, 64))
         with pytest.raises(DataError, match=r'short\.mp4 has fewer frames than the 7'):
             prepare_clips(src, dst, 'blur')

@@ -8,13 +8,14 @@ from pathlib import Path
 import mmagic
 import numpy as np
 import pytest
-import standins
+from helpers import standins
 from mmagic.registry import DATASETS
 from mmengine import Config
 
-from s2svr_mm.datasets import BicubicDownsample, DataError, GaussianDownsample
-from s2svr_mm.datasets.images import read_image
+from s2svr_mm.datasets import BicubicDownsample, GaussianDownsample
 from s2svr_mm.datasets.preparation import RECIPES, prepare_published
+from s2svr_mm.errors import DataError
+from s2svr_mm.io.images import read_image
 
 CONFIGS = Path(__file__).parents[3] / 'configs/_base_/datasets'
 MMAGIC_CONFIG = (

@@ -3,10 +3,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.clips import moving_clip
 from mmagic.registry import TRANSFORMS
 from mmagic.utils import register_all_modules
 
-from s2svr_mm.datasets.transforms import moving
+from s2svr_mm.datasets.transforms import camera_motion as moving
 
 
 def build(**kwargs):
@@ -15,9 +16,9 @@ def build(**kwargs):
 
 
 @pytest.fixture
-def still(make_clip):
+def still():
     """Five times the same frame, (60, 52)."""
-    return [make_clip(1, 60, 52)[0]] * 5
+    return [moving_clip(1, 60, 52)[0]] * 5
 
 
 def test_frames_are_sampled_along_the_field(monkeypatch, still):

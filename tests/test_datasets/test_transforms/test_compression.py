@@ -3,6 +3,8 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
+from helpers.clips import moving_clip
+from helpers.videos import decode_all
 from mmagic.registry import TRANSFORMS
 
 
@@ -27,10 +29,8 @@ def psnr(a, b):
         ),
     ],
 )
-def test_frames_are_those_of_a_file_encoded_with_the_same_settings(
-    tmp_path, make_clip, decode_video_file, codec, params
-):
-    clip = make_clip(8, 128, 192)
+def test_frames_are_those_of_a_file_encoded_with_the_same_settings(tmp_path, codec, params):
+    clip = moving_clip(8, 128, 192)
     path = tmp_path / 'a.mp4'
     with av.open(str(path), 'w') as container:
         options = {f'{codec[3:]}-params': params}
@@ -39,21 +39,21 @@ def test_frames_are_those_of_a_file_encoded_with_the_same_settings(
         for frame in clip:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
         container.mux(stream.encode())
-    np.testing.assert_array_equal(compress(clip, codec=codec, qp=37), decode_video_file(path))
+    np.testing.assert_array_equal(compress(clip, codec=codec, qp=37), decode_all(path))
 
 
 @pytest.mark.parametrize('codec', ['libx265', 'libx264'])
 @pytest.mark.parametrize('mode', ['qp', 'crf'])
-def test_quality_falls_with_the_parameter(make_clip, codec, mode):
-    clip = make_clip(5, 96, 96, shift=(1.0, 0.0))
+def test_quality_falls_with_the_parameter(codec, mode):
+    clip = moving_clip(5, 96, 96, shift=(1.0, 0.0))
     quality = [psnr(compress(clip, codec=codec, **{mode: v}), clip) for v in (22, 32, 42)]
     assert quality[0] > quality[1] + 2 > quality[2] + 4
 
 
-def test_low_delay_p_has_one_intra_frame_and_b_frames_come_on_demand(make_clip):
-    from s2svr_mm.datasets.codec import encoder_params, recompress
+def test_low_delay_p_has_one_intra_frame_and_b_frames_come_on_demand():
+    from s2svr_mm.io.codec import encoder_params, recompress
 
-    clip = make_clip(9, 96, 96)
+    clip = moving_clip(9, 96, 96)
     clip[4:] = clip[4:, ::-1]  # a scene cut must not add an intra frame
 
     def kinds(bframes):
@@ -70,15 +70,15 @@ def test_low_delay_p_has_one_intra_frame_and_b_frames_come_on_demand(make_clip):
 
 @pytest.mark.parametrize('size', [(65, 97), (1, 1), (7, 130), (64, 64)])
 @pytest.mark.parametrize('codec', ['libx265', 'libx264'])
-def test_odd_and_small_frames_keep_their_size(make_clip, codec, size):
-    clip = make_clip(3, 130, 130)[:, : size[0], : size[1]]
+def test_odd_and_small_frames_keep_their_size(codec, size):
+    clip = moving_clip(3, 130, 130)[:, : size[0], : size[1]]
     out = compress(clip, codec=codec, qp=10)
     assert out.shape == clip.shape
     assert psnr(out, clip) > 25
 
 
-def test_one_quality_for_a_clip(make_clip):
-    clip = make_clip(4, 64, 64)
+def test_one_quality_for_a_clip():
+    clip = moving_clip(4, 64, 64)
     by_qp = {qp: compress(clip, qp=qp) for qp in (25, 40)}
     transform = TRANSFORMS.build(dict(type='CompressVideo', qp=[25, 40]))
     np.random.seed(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmagic.registry import TRANSFORMS
 
-from s2svr_mm.datasets import DataError
+from s2svr_mm.errors import DataError
 
 
 def build(kind, **kwargs):
@@ -24,7 +24,7 @@ def sample(clip_pairs):
 
 
 class TestLoadClip:
-    def test_frames_and_keys_of_mmagic(self, sample, make_clip):
+    def test_frames_and_keys_of_mmagic(self, sample):
         paths = sample()
         ours = build('LoadClip')(dict(paths))
         theirs = dict(paths)

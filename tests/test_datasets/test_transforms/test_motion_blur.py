@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import numpy as np
 import pytest
+from helpers.clips import moving_clip
 from mmagic.registry import TRANSFORMS
 
 from s2svr_mm.datasets.transforms.motion_blur import frames_between
@@ -13,8 +14,8 @@ def blur(frames, **kwargs):
 
 
 @pytest.mark.parametrize('gamma', [2.2, None])
-def test_it_is_the_mean_in_linear_light_around_the_ground_truth(make_clip, gamma):
-    clip = make_clip(9, 16, 24)
+def test_it_is_the_mean_in_linear_light_around_the_ground_truth(gamma):
+    clip = moving_clip(9, 16, 24)
     results = blur(clip, num_frames=5, gamma=gamma)
     np.testing.assert_array_equal(results['gt'], clip[2:7])
     assert results['gt_path'] == results['img_path'] == ['2', '3', '4', '5', '6']
@@ -24,27 +25,27 @@ def test_it_is_the_mean_in_linear_light_around_the_ground_truth(make_clip, gamma
         assert np.abs(frame - expected).max() <= 0.5 + 1e-2
 
 
-def test_stride(make_clip):
-    results = blur(make_clip(15, 8, 8), num_frames=5, stride=5)
+def test_stride():
+    results = blur(moving_clip(15, 8, 8), num_frames=5, stride=5)
     assert results['gt_path'] == ['2', '7', '12']
     assert len(results['img']) == 3
 
 
-def test_one_stride_for_a_clip(make_clip):
+def test_one_stride_for_a_clip():
     np.random.seed(0)
-    clip = make_clip(11, 8, 8)
+    clip = moving_clip(11, 8, 8)
     found = {tuple(blur(clip, num_frames=3, stride=[1, 4])['gt_path']) for _ in range(20)}
     assert found == {tuple(map(str, range(1, 10))), ('1', '5', '9')}
 
 
-def test_a_still_clip_stays_as_it_is(make_clip):
-    clip = np.repeat(make_clip(1, 16, 16), 9, 0)
+def test_a_still_clip_stays_as_it_is():
+    clip = np.repeat(moving_clip(1, 16, 16), 9, 0)
     for frame in blur(clip, num_frames=7, in_between=3)['img']:
         assert np.abs(frame.astype(int) - clip[0]).max() <= 1
 
 
-def test_one_window_for_a_clip(make_clip):
-    clip = make_clip(9, 16, 16)
+def test_one_window_for_a_clip():
+    clip = moving_clip(9, 16, 16)
     expected = {n: blur(clip[4 - n // 2 : 5 + n // 2], num_frames=n)['img'][0] for n in (1, 5, 9)}
     np.random.seed(0)
     drawn = set()
@@ -54,9 +55,9 @@ def test_one_window_for_a_clip(make_clip):
     assert drawn == {1, 5, 9}
 
 
-def test_frames_in_between_lie_on_the_path(make_clip):
+def test_frames_in_between_lie_on_the_path():
     # Every second frame of a slow clip; what is interpolated must be near what was left out.
-    clip = make_clip(5, 64, 64, shift=(2.0, 1.0), degrees=0)
+    clip = moving_clip(5, 64, 64, shift=(2.0, 1.0), degrees=0)
     error, without = [], []
     for i in (0, 2):
         (middle,) = frames_between(clip[i], clip[i + 2], 1)
@@ -79,9 +80,9 @@ def test_frames_in_between_fill_a_fast_smear():
     )
 
 
-def test_too_few_frames(make_clip):
+def test_too_few_frames():
     with pytest.raises(ValueError, match=r'a: 5 frames are fewer than the 7 to average.* by 6'):
-        blur(make_clip(5, 8, 8), num_frames=7)
+        blur(moving_clip(5, 8, 8), num_frames=7)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@ import sys
 
 import pytest
 import torch
+from helpers.clips import moving_clip
 from mmagic.models.editors.basicvsr.basicvsr_net import SPyNet as SPyNetOfMMagic
 from mmagic.registry import MODELS
 from mmagic.utils import register_all_modules
 
-from s2svr_mm.compat import CheckpointError, import_mmflow
+from benchmarks.reference_s2svr import plain_cost_volume
+from s2svr_mm.compat import import_mmflow
+from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models.flow import DISFlow, MMFlowEstimator, ZeroFlow, adaptors
-from s2svr_mm.models.reference import plain_cost_volume
 
 PWCNET = 'pwcnet/pwcnet_8xb1_slong_flyingchairs-384x448.py'
 RAFT = 'raft/raft_8xb2_100k_flyingchairs-368x496.py'
@@ -22,9 +24,9 @@ def _registered():
 
 
 @pytest.fixture
-def moving_pair(make_clip):
+def moving_pair():
     def make(shift=(2.0, -1.0), size=64):
-        clip = make_clip(2, size, size, shift, degrees=0.0)
+        clip = moving_clip(2, size, size, shift, degrees=0.0)
         return (torch.from_numpy(clip).permute(0, 3, 1, 2).float() / 255).split(1)
 
     return make

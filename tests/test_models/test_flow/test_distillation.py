@@ -5,15 +5,17 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing as mp
+from helpers.clips import moving_clip
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmagic.utils import register_all_modules
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 
-from s2svr_mm.compat import CheckpointError
+from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models import PWCLite
-from s2svr_mm.models.flow import FlowDistillHead, neighbour_flows, visible_mask
+from s2svr_mm.models.flow import FlowDistillHead, neighbour_flows
+from s2svr_mm.ops.occlusion import visible_mask
 
 PREPROCESSOR = dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3)
 PARTS = dict(
@@ -58,9 +60,9 @@ def flow_model(teacher, **head):
 
 
 @pytest.fixture
-def batch(make_clip):
+def batch():
     def make(t=2, size=32, scale=1):
-        gt = torch.from_numpy(make_clip(t, size, size)).permute(0, 3, 1, 2)
+        gt = torch.from_numpy(moving_clip(t, size, size)).permute(0, 3, 1, 2)
         lq = gt // 2 * 2
         if scale > 1:
             lq = torch.nn.functional.avg_pool2d(gt.float(), scale).byte()
@@ -100,11 +102,11 @@ def test_optimizer_and_gradients_do_not_find_the_teacher(weights, batch):
     assert not any(buffer.requires_grad for buffer in model.flow_head.buffers())
 
 
-def test_loss_is_the_distance_where_the_teacher_is_consistent(make_clip):
+def test_loss_is_the_distance_where_the_teacher_is_consistent():
     # Flows so short that most of them are consistent, except where they leave the frame.
     teacher, student = estimator(seed=1), estimator(seed=2)
     head = FlowDistillHead(teacher=teacher)
-    clean = torch.from_numpy(make_clip(3, 40, 48)).permute(0, 3, 1, 2)[None] / 255
+    clean = torch.from_numpy(moving_clip(3, 40, 48)).permute(0, 3, 1, 2)[None] / 255
     degraded = clean.roll(1, 2)
     with torch.no_grad():
         flows = neighbour_flows(student, list(degraded.unbind(1)))
@@ -121,10 +123,10 @@ def test_loss_is_the_distance_where_the_teacher_is_consistent(make_clip):
     assert isinstance(next(teacher.parameters()), torch.nn.Parameter)  # ours is a copy
 
 
-def test_between_resolutions(make_clip):
+def test_between_resolutions():
     """A student at a quarter of the size whose flow is right has next to no distance."""
     head = FlowDistillHead(teacher=dict(type='DISFlow'), **PARTS)
-    clean = torch.from_numpy(make_clip(2, 96, 96, (4.0, -2.0), 0.0)).permute(0, 3, 1, 2)[None]
+    clean = torch.from_numpy(moving_clip(2, 96, 96, (4.0, -2.0), 0.0)).permute(0, 3, 1, 2)[None]
     clean = clean / 255
     right = torch.tensor((1.0, -0.5)).view(1, 1, 2, 1, 1).expand(1, 1, 2, 24, 24)
     # The flow from the first frame to the second is the shift itself.

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from s2svr_mm.models import PWCLite, chunking
-from s2svr_mm.models.flow import neighbour_flows, resize_flow
+from s2svr_mm.models import PWCLite
+from s2svr_mm.models.flow import neighbour_flows
+from s2svr_mm.ops import chunking
+from s2svr_mm.ops.resize_flow import resize_flow
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import pytest
 import torch
+from helpers.clips import moving_clip
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmagic.utils import register_all_modules
@@ -23,9 +24,9 @@ def build(seed=0, estimator='PWCLite', **kwargs):
 
 
 @pytest.fixture
-def clip(make_clip):
+def clip():
     def make(t=2, size=64, shift=(2.0, -1.0), seed=0):
-        frames = make_clip(t, size, size, shift, degrees=0.0, seed=seed)
+        frames = moving_clip(t, size, size, shift, degrees=0.0, seed=seed)
         return torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float() / 255
 
     return make
