@@ -105,9 +105,9 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
 
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         report = benchmark(args)
         files = report.write(args.out)
         print('\n' + report.markdown())

@@ -39,9 +39,9 @@ def main() -> None:
     """Measure."""
     args = parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
 
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         if args.check == 'seams':
             print_seams(args)
         elif args.frames is not None:
@@ -133,7 +133,7 @@ def print_seams(args: argparse.Namespace) -> None:
     import numpy as np
 
     from s2svr_mm.io.sources import open_source
-    from s2svr_mm.restoration.windows import Plan
+    from s2svr_mm.restoration.windows import TilingPlan
 
     def frames(path: str, scale: int = 1) -> list[np.ndarray]:
         width, height = args.crop or (None, None)
@@ -144,11 +144,11 @@ def print_seams(args: argparse.Namespace) -> None:
     height, width = clip[0].shape[:2]
     restorer = build_restorer(args)
     plan = restorer.plan(height, width, clip[0].itemsize)
-    whole = _restored(restorer, clip, Plan(len(clip), 0))
+    whole = _restored(restorer, clip, TilingPlan(len(clip), 0))
     gt = np.stack(frames(args.gt, restorer.scale)) if args.gt else None
     if gt is not None:
         print(f'whole clip: {_psnr(whole, gt):.3f} dB')
-    parts = {'windows': Plan(plan.window, plan.overlap), 'windows and tiles': plan}
+    parts = {'windows': TilingPlan(plan.window, plan.overlap), 'windows and tiles': plan}
     if plan.window >= len(clip):
         print(f'a window of {plan.window} frames holds the whole clip; --window makes shorter ones')
         del parts['windows']

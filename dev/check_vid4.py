@@ -39,9 +39,9 @@ def main() -> None:
     """Check."""
     args = parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
 
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         tested = json.loads(Path(args.metrics).read_text()).get('clips')
         if tested is None:
             raise ValueError(f'{args.metrics} has no figures of clips: test with Vid4 alone.')

@@ -48,10 +48,10 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
     from s2svr_mm.errors import ConfigError
 
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         import torch
         from mmagic.utils import register_all_modules
 

@@ -79,11 +79,11 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
     from s2svr_mm.datasets.preparation import RECIPES, prepare_clips, prepare_published
 
     args = parse_args(RECIPES)
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         if args.name == 'clips':
             prepare_clips(
                 args.src,

@@ -47,11 +47,11 @@ def main() -> None:
     if (checkout / 's2svr_mm').is_dir():
         sys.path.insert(0, str(checkout))
 
-    from s2svr_mm.cli.reporting import one_clear_message
+    from s2svr_mm.cli.reporting import exit_on_user_error
     from s2svr_mm.training import runner as api
     from s2svr_mm.training.config import load_config
 
-    with one_clear_message(args.debug):
+    with exit_on_user_error(args.debug):
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         api.run_test(cfg, args.checkpoint, out=args.out, save_dir=args.save)
 

@@ -83,7 +83,7 @@ def explain(error: BaseException) -> str | None:
 
 
 @contextmanager
-def one_clear_message(debug: bool = False) -> Iterator[None]:
+def exit_on_user_error(debug: bool = False) -> Iterator[None]:
     """End the program with one message where the user's input is at fault.
 
     Args:

@@ -149,8 +149,8 @@ def degraded_clips(
         find_clips(gt).items(), desc=f'{group}: {degradation}', unit='clips', disable=not progress
     )
     for key, path in found:
-        made_of = f'{open_source(path).fingerprint()} {degradation} {scale} {frames}'
-        name = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+        provenance = f'{open_source(path).fingerprint()} {degradation} {scale} {frames}'
+        name = hashlib.sha256(provenance.encode()).hexdigest()[:16]
         lq_folder, gt_folder = (folder / name / kind for kind in ('lq', 'gt'))
         pairs = degrade_frames(islice(iterate_frames(path), frames), degradation, scale)
         write_folders([lq_folder, gt_folder], (pair[::-1] for pair in pairs), folder)

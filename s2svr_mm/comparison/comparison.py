@@ -19,7 +19,7 @@ from ..evaluation.clip_measurer import ClipMeasurer, Stopwatch
 from ..io.images import read_image, write_png
 from ..utils.files import unfinished
 from .clips import ComparedClip
-from .methods import GROUND_TRUTH, Floor, GroundTruth, Method, NetworkMethod, bicubic
+from .methods import GROUND_TRUTH, Baseline, GroundTruth, Method, NetworkMethod, bicubic
 
 _FIRST_FRAMES = 8
 
@@ -96,7 +96,7 @@ class Comparison:
         self.networks = list(networks)
         self.clips = list(clips)
         self.scale = self.networks[0].scale
-        self.floor = Floor(self.scale)
+        self.floor = Baseline(self.scale)
         self.progress = progress
 
     def methods(self, clip: ComparedClip) -> list[Method]:
@@ -136,14 +136,14 @@ class Comparison:
     ) -> Result:
         """What a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
         folder = self._folder(method, clip)
-        made_of = {**data, **method.fingerprint()}
+        provenance = {**data, **method.fingerprint()}
         description = folder / 'result.json'
         if description.is_file():
             content = json.loads(description.read_text())
             result = Result(**content['result'], folder=folder)
             result.size = tuple(result.size)
             before = content['made_of']
-            changed = [k for k in {*before, *made_of} if before.get(k) != made_of.get(k)]
+            changed = [k for k in {*before, *provenance} if before.get(k) != provenance.get(k)]
             if not changed and all(frame.is_file() for frame in result.frames):
                 bar.update(clip.num_frames)
                 return result
@@ -157,7 +157,7 @@ class Comparison:
         with unfinished(folder, self.root) as work:
             work.mkdir()
             result = self._restore(method, clip, work, bar)
-            content = {'made_of': made_of, 'result': asdict(result)}
+            content = {'made_of': provenance, 'result': asdict(result)}
             del content['result']['folder']
             (work / 'result.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
         result.folder = folder

@@ -11,10 +11,10 @@ import torch
 from mmagic.datasets.transforms import MATLABLikeResize
 
 from ..errors import ConfigError
-from ..models.input_requirements import needs_of, padded
+from ..models.input_requirements import padded, requirements_of
 from ..models.zoo import load_network, load_shipped_network, shipped_models
 from ..restoration.restorer import VideoRestorer
-from ..restoration.windows import Plan
+from ..restoration.windows import TilingPlan
 from ..training.config import load_config
 from ..utils.profiling import count_macs
 from ..version import __version__
@@ -95,7 +95,7 @@ class Method(ABC):
         return None
 
 
-class Floor(Method):
+class Baseline(Method):
     """The input itself, enlarged by :func:`bicubic` where the networks enlarge.
 
     Args:
@@ -147,7 +147,7 @@ class NetworkMethod(Method):
             self._generator = str(load_config(config).get('model', {}).get('generator'))
         self.restorer = VideoRestorer(network, **settings)
         self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
-        self._plans: dict[tuple[int, int], Plan] = {}
+        self._plans: dict[tuple[int, int], TilingPlan] = {}
         self._macs: dict[tuple[int, int], int] = {}
 
     @property
@@ -188,7 +188,9 @@ class NetworkMethod(Method):
         """See :class:`Method`; counted on ten frames."""
         if size not in self._macs:
             network, device = self.restorer.network, self.restorer.device
-            clip = padded(torch.zeros(1, _COUNTED_FRAMES, 3, *size), needs_of(network)).to(device)
+            clip = padded(torch.zeros(1, _COUNTED_FRAMES, 3, *size), requirements_of(network)).to(
+                device
+            )
             self._macs[size] = round(count_macs(lambda: network(clip)) / clip.shape[1])
         return self._macs[size]
 
@@ -199,7 +201,7 @@ class NetworkMethod(Method):
         if not hasattr(network, 'compute_flow'):
             return None
         clip = torch.from_numpy(np.stack((first, second)).astype(np.float32) / 255)
-        clip = padded(clip.permute(0, 3, 1, 2)[None], needs_of(network))
+        clip = padded(clip.permute(0, 3, 1, 2)[None], requirements_of(network))
         backward = network.compute_flow(clip.to(self.restorer.device))[1]
         flow = backward[0, 0].float().permute(1, 2, 0).cpu().numpy()
         return flow[:height, :width]

@@ -199,7 +199,7 @@ class SegmentEncoder:
         try:
             return self._context.encode(frame)
         except (av.error.FFmpegError, ValueError) as error:
-            raise refused(self.settings, error) from error
+            raise encoding_error(self.settings, error) from error
 
     def _write_packets(self, packets: Sequence[av.Packet]) -> None:
         for packet in packets:
@@ -221,7 +221,7 @@ class SegmentEncoder:
         self._part.unlink(missing_ok=True)
 
 
-def refused(settings: EncoderSettings, error: Exception) -> EncodingError:
+def encoding_error(settings: EncoderSettings, error: Exception) -> EncodingError:
     """Say what an encoder did not take."""
     look = settings.look
     return EncodingError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 
 from ..errors import EncodingError
-from .encoding import RECORD, EncoderSettings, configure, refused
+from .encoding import RECORD, EncoderSettings, configure, encoding_error
 
 
 def _records(path: Path, with_data: bool) -> Iterator[tuple[int, bool, bytes]]:
@@ -26,7 +26,7 @@ def _records(path: Path, with_data: bool) -> Iterator[tuple[int, bool, bytes]]:
 
 
 @dataclass(frozen=True)
-class Cut:
+class TimeRange:
     """Which part of the source's sound and subtitles goes along, in seconds of the source.
 
     Attributes:
@@ -89,7 +89,7 @@ class Muxer:
             raise
         except (av.error.FFmpegError, ValueError) as error:
             self.close()
-            raise refused(settings, error) from error
+            raise encoding_error(settings, error) from error
 
     def _add_streams(self, suffix: str, without: Sequence[str]) -> None:
         self._output.metadata.update(self._input.metadata)
@@ -119,17 +119,17 @@ class Muxer:
         copy.disposition = stream.disposition
         return copy
 
-    def write(self, segments: Sequence[Path], last_duration: int, cut: Cut) -> None:
+    def write(self, segments: Sequence[Path], last_duration: int, cut: TimeRange) -> None:
         """Write all packets.
 
         Args:
             segments (Sequence[Path]): Files of packets, in order.
             last_duration (int): Duration of the last frame, in ticks.
-            cut (Cut): Which part of the other streams goes along.
+            cut (TimeRange): Which part of the other streams goes along.
         """
         if self._input:
             chapters = self._input.chapters()
-            if chapters and cut == Cut():
+            if chapters and cut == TimeRange():
                 self._output.set_chapters(chapters)
         packets = [self._video_packets(segments, last_duration)]
         if self._streams:
@@ -151,7 +151,7 @@ class Muxer:
             packet.stream = self._video
             yield packet
 
-    def _copied_packets(self, cut: Cut) -> Iterator[av.Packet]:
+    def _copied_packets(self, cut: TimeRange) -> Iterator[av.Packet]:
         streams = [self._input.streams[index] for index in self._streams]
         packets = self._input.demux(*streams)
         while True:

@@ -74,7 +74,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Frame:
     """One frame.
 
     Attributes:
@@ -110,7 +110,7 @@ class Source(ABC):
     first_time = 0
 
     @abstractmethod
-    def read(self) -> Iterator[Picture]:
+    def read(self) -> Iterator[Frame]:
         """Yield all frames."""
 
     @abstractmethod
@@ -129,7 +129,7 @@ class Source(ABC):
             digest.update(f'{os.path.abspath(file)} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
         return digest.hexdigest()
 
-    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Yield the frames from ``start`` to before ``stop``.
 
         Raises:
@@ -183,11 +183,11 @@ class VideoSource(Source):
         """The file."""
         return [self.path]
 
-    def read(self) -> Iterator[Picture]:
+    def read(self) -> Iterator[Frame]:
         """Yield all frames; where the file is damaged they end and :attr:`damage` tells it."""
         with self._open() as container:
             ticks = max(round(1 / (self.look.rate * self.look.time_base)), 1)
-            held: Picture | None = None
+            held: Frame | None = None
             for index, frame in enumerate(self._frames(container)):
                 following = self.first_time if held is None else held.time + ticks
                 time = following if frame.pts is None else frame.pts
@@ -195,7 +195,7 @@ class VideoSource(Source):
                     # Times must rise, or no container takes the frames.
                     time = max(time, held.time + 1)
                     yield replace(held, duration=time - held.time)
-                held = Picture(self._to_rgb(frame), time, frame.duration or ticks, f'{index:08d}')
+                held = Frame(self._to_rgb(frame), time, frame.duration or ticks, f'{index:08d}')
             if held is not None:
                 yield held
 
@@ -307,11 +307,11 @@ class ImageSource(Source):
         """Name a frame for a message."""
         return f'{self.images[index]} (frame {index})'
 
-    def read(self) -> Iterator[Picture]:
+    def read(self) -> Iterator[Frame]:
         """Yield all frames."""
         for index, image in enumerate(self.images):
             rgb = read_image(image)
-            yield Picture(_with_bits(rgb, self.look.bits), index, 1, self.names[index])
+            yield Frame(_with_bits(rgb, self.look.bits), index, 1, self.names[index])
 
 
 def _with_bits(rgb: np.ndarray, bits: int) -> np.ndarray:
@@ -346,11 +346,11 @@ class YuvSource(Source):
         """The file."""
         return [self.path]
 
-    def read(self) -> Iterator[Picture]:
+    def read(self) -> Iterator[Frame]:
         """Yield all frames."""
         for index in range(self.num_frames):
             frame = read_yuv420(self.path, [index], self.size)[0]
-            yield Picture(yuv420_to_rgb(frame), index, 1, f'{index:08d}')
+            yield Frame(yuv420_to_rgb(frame), index, 1, f'{index:08d}')
 
 
 def open_source(

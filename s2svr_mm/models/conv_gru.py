@@ -55,7 +55,7 @@ def conv_for_lrelu(
     return conv
 
 
-def see_detail(conv: nn.Conv2d) -> None:
+def init_zero_mean_kernels(conv: nn.Conv2d) -> None:
     """Makes a convolution that reads frames blind to brightness, and keen on what differs from it.
 
     What a pixel adds to the brightness around it is a few hundredths. Beside the brightness it
@@ -188,7 +188,7 @@ class ResConvGRU(BaseModule):
                 hidden = samplers[i - 1](hidden)
             other = None if others is None else others[i]
             # No name holds the gates, or a whole chunk would outlive its use.
-            hidden = run(self._step, hidden, next(gates), other, with_cp=self.with_cp)
+            hidden = maybe_checkpoint(self._step, hidden, next(gates), other, with_cp=self.with_cp)
             outputs.append(frames[i] + hidden if self.skip else hidden)
         return outputs
 
@@ -199,7 +199,7 @@ class ResConvGRU(BaseModule):
         return self.blocks(hidden)
 
 
-def run(function, *args, with_cp: bool):
+def maybe_checkpoint(function, *args, with_cp: bool):
     """Calls a function, under gradient checkpointing if that is wanted and gradients are.
 
     Args:

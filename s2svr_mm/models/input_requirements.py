@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .s2svr_net import S2SVRNet
 
 
-class Needs(NamedTuple):
+class InputRequirements(NamedTuple):
     """What a network needs its input to be: least side, divisor of the sides, fewest frames."""
 
     side: int
@@ -17,18 +17,18 @@ class Needs(NamedTuple):
     frames: int
 
 
-def needs_of(network: nn.Module) -> Needs:
+def requirements_of(network: nn.Module) -> InputRequirements:
     """What a network needs; any but :class:`S2SVRNet` is taken for one of mmagic's."""
     if isinstance(network, S2SVRNet):
-        return Needs(1, 1, 1)
+        return InputRequirements(1, 1, 1)
     # SPyNet's pyramid; BasicVSR++ at scale 1 computes flows on frames of a quarter of the size.
     side = 64 if getattr(network, 'is_low_res_input', True) else 256
     # EDVR, which IconVSR's keyframes go through, sees 5 frames.
     frames = 5 if hasattr(network, 'keyframe_stride') else 2
-    return Needs(side, 4, frames)
+    return InputRequirements(side, 4, frames)
 
 
-def padded(clip: Tensor, needs: Needs) -> Tensor:
+def padded(clip: Tensor, needs: InputRequirements) -> Tensor:
     """A clip (1, t, 3, h, w) as a network needs it, mirrored at its ends."""
     height, width = (
         max(length + -length % needs.multiple, needs.side) for length in clip.shape[-2:]

@@ -14,7 +14,14 @@ from torch import Tensor
 from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
 from ..ops.warp import FlowSampler
-from .conv_gru import ConvGRU, ResConvGRU, conv_for_lrelu, residual_blocks, run, see_detail
+from .conv_gru import (
+    ConvGRU,
+    ResConvGRU,
+    conv_for_lrelu,
+    init_zero_mean_kernels,
+    maybe_checkpoint,
+    residual_blocks,
+)
 from .detail_branch import DetailBranch
 from .flow.estimators import neighbour_flows
 from .local_attention import LocalAttention
@@ -219,7 +226,7 @@ class Decoder(BaseModule):
                 values, counts = self._neighbours(i, encoded, to_next, to_previous)
             detail = None if details is None else details(i)
             first, *rest = carried.split(channels, dim=1)
-            output, *rest = run(
+            output, *rest = maybe_checkpoint(
                 self._step, frames[i], first, rest, values, counts, detail, with_cp=self.with_cp
             )
             restored.append(output)
@@ -383,9 +390,9 @@ class S2SVRNet(BaseModule):
         )
         if scale == 1:
             # Enlarging networks learn without it, and in the demo's minutes they end higher.
-            see_detail(self.encoder.forward_layer.gru.input_gates)
-            see_detail(self.encoder.backward_layer.gru.input_gates)
-            see_detail(self.decoder.feedback.convs[0])
+            init_zero_mean_kernels(self.encoder.forward_layer.gru.input_gates)
+            init_zero_mean_kernels(self.encoder.backward_layer.gru.input_gates)
+            init_zero_mean_kernels(self.decoder.feedback.convs[0])
         for module in self.modules():
             if isinstance(module, ResConvGRU | Decoder):
                 module.with_cp = with_cp
@@ -471,7 +478,7 @@ class S2SVRNet(BaseModule):
         i: int,
     ) -> Tensor:
         """Residual of frame i by the branch beside the recurrence."""
-        return run(
+        return maybe_checkpoint(
             self.details, i, frames, flows_forward, flows_backward, with_cp=self.decoder.with_cp
         )
 

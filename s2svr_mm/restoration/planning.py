@@ -9,7 +9,7 @@ import torch
 
 from ..errors import NotEnoughMemoryError
 from ..utils.memory import measure_peak
-from .windows import Plan, tile_axis
+from .windows import TilingPlan, tile_axis
 
 # What is left to other programs, to the encoder and to what allocators round up.
 USABLE = 0.6
@@ -67,7 +67,7 @@ def choose_plan(
     windows: Sequence[tuple[int, int]],
     tiles: Sequence[int],
     tile_overlap: int,
-) -> Plan:
+) -> TilingPlan:
     """Choose, of the pieces that fit, those of the greatest overlap with the least work done twice.
 
     Args:
@@ -82,12 +82,12 @@ def choose_plan(
         tile_overlap (int): Overlap of tiles.
 
     Returns:
-        Plan: The plan.
+        TilingPlan: The plan.
 
     Raises:
         NotEnoughMemoryError: Nothing fits.
     """
-    plans = [Plan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
+    plans = [TilingPlan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
     needs = []
     for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
         pixels = _largest_tile(plan, size)
@@ -116,7 +116,7 @@ def choose_plan(
     )
 
 
-def work(plan: Plan, size: tuple[int, int]) -> float:
+def work(plan: TilingPlan, size: tuple[int, int]) -> float:
     """How often a plan restores a pixel of a long video, on average."""
     height, width = (
         sum(tile.stop - tile.start for tile in tile_axis(length, plan.tile, plan.tile_overlap))
@@ -125,7 +125,7 @@ def work(plan: Plan, size: tuple[int, int]) -> float:
     return plan.window / plan.step * height * width / (size[0] * size[1])
 
 
-def _largest_tile(plan: Plan, size: tuple[int, int]) -> int:
+def _largest_tile(plan: TilingPlan, size: tuple[int, int]) -> int:
     height, width = (
         max(tile.stop - tile.start for tile in tile_axis(length, plan.tile, plan.tile_overlap))
         for length in size

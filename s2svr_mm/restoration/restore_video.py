@@ -19,16 +19,16 @@ from tqdm import tqdm
 
 from ..errors import DataError, OutputError
 from ..io.encoding import EncoderSettings, choose_encoder
-from ..io.muxing import Cut
+from ..io.muxing import TimeRange
 from ..io.paths import IMAGE_SUFFIXES
-from ..io.sources import Picture, Source, open_source, scaled
+from ..io.sources import Frame, Source, open_source, scaled
 from ..utils.memory import peak_device_memory, peak_host_memory
 from ..version import __version__
 from .restorer import VideoRestorer
-from .resume import Parts, check_output
+from .resume import ResumeFolder, check_output
 from .sinks import COMPARISONS, FolderSink, Sink, VideoSink
 from .threads import BackgroundCalls, Prefetcher
-from .windows import Plan
+from .windows import TilingPlan
 
 # Frames that a stopped run loses at most, about: shorter segments cost bits, for each starts with
 # a keyframe.
@@ -76,7 +76,7 @@ class Summary:
         restoring (float): How much of it went from the first frame read to the last one encoded.
         size (tuple[int, int]): Width and height of the input.
         scale (int): Size of the output over that of the input.
-        plan (Plan): Windows and tiles.
+        plan (TilingPlan): Windows and tiles.
         dtype (str): 'float32' or 'bfloat16'.
         device (str): Where the network ran.
         host_peak (int): Peak of main memory, bytes.
@@ -93,7 +93,7 @@ class Summary:
     restoring: float
     size: tuple[int, int]
     scale: int
-    plan: Plan
+    plan: TilingPlan
     dtype: str
     device: str
     host_peak: int
@@ -120,7 +120,7 @@ class Summary:
         return '\n'.join(lines)
 
 
-def _way(plan: Plan, dtype: str, device: object) -> str:
+def _way(plan: TilingPlan, dtype: str, device: object) -> str:
     tile = f'tiles of {plan.tile}' if plan.tile else 'whole frames'
     return f'windows of {plan.window} frames, overlap {plan.overlap}; {tile}; {dtype} on {device}'
 
@@ -164,7 +164,7 @@ def restore_file(
     source = open_source(src, rate, yuv_size)
     _check_outputs(source, output, compare, options)
     start, stop = _checked_range(source, frames)
-    parts = Parts(output)
+    parts = ResumeFolder(output)
     try:
         job = _Job(restorer, source, start, stop, output, compare, options, parts, progress)
         return job.run()
@@ -220,7 +220,7 @@ class _Job:
         output: Path,
         compare: Path | None,
         options: OutputOptions,
-        parts: Parts,
+        parts: ResumeFolder,
         progress: bool,
     ) -> None:
         self.restorer, self.source, self.parts = restorer, source, parts
@@ -237,7 +237,7 @@ class _Job:
         if decided is None:
             decided = self._decide()
             self.parts.begin(self._arguments(), decided)
-        plan = Plan(**decided['plan'])
+        plan = TilingPlan(**decided['plan'])
         # Windows of a segment.
         length = math.ceil(self.options.segment / plan.step)
         done = 0
@@ -335,7 +335,7 @@ class _Job:
     def _restore(
         self,
         sinks: Sequence[Sink],
-        plan: Plan,
+        plan: TilingPlan,
         decided: dict[str, Any],
         segment: int,
         length: int,
@@ -347,8 +347,8 @@ class _Job:
         first = self.start + window * plan.step
         context = resumed - window * plan.step
         shift = decided['start_time'] - self.source.first_time if self.start else 0
-        pending: deque[Picture] = deque()
-        last: Picture | None = None
+        pending: deque[Frame] = deque()
+        last: Frame | None = None
         frames = resumed
         with ExitStack() as stack:
             for sink in sinks:
@@ -394,7 +394,7 @@ class _Job:
             damage=self.source.damage,
         )
 
-    def _bar(self, done: int, plan: Plan, dtype: str) -> tqdm:
+    def _bar(self, done: int, plan: TilingPlan, dtype: str) -> tqdm:
         total = self.source.num_frames
         if total is not None:
             total = (total if self.stop is None else min(total, self.stop)) - self.start
@@ -409,7 +409,7 @@ class _Job:
         """Make the outputs; the main one last. Returns notes."""
         base = self.source.look.time_base
         cut_off = self.stop is not None or end['damage'] is not None
-        cut = Cut(
+        cut = TimeRange(
             start=decided['start_time'] * base if self.start else None,
             stop=end['end_time'] * base if cut_off else None,
             shift=(decided['start_time'] - self.source.first_time) * base
@@ -422,5 +422,5 @@ class _Job:
         return [f'not in the output: {what}' for what in left_out]
 
 
-def _write(picture: Picture, image: Any, sink: Sink) -> None:
+def _write(picture: Frame, image: Any, sink: Sink) -> None:
     sink.write(picture, image)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NonFiniteError
-from ..models.input_requirements import needs_of, padded
+from ..models.input_requirements import padded, requirements_of
 from ..models.s2svr_net import S2SVRNet
 from ..ops.chunking import max_pixels
 from ..utils.devices import computes_bfloat16, pick_device
@@ -23,7 +23,7 @@ from ..utils.memory import available_host_memory, available_memory
 from . import planning
 from .offload import NEAR, MainMemory
 from .transfers import transfers_to
-from .windows import Plan, Tile, join_windows, place, sliding_windows, tile_axis
+from .windows import Tile, TilingPlan, join_windows, place, sliding_windows, tile_axis
 
 if TYPE_CHECKING:
     from .restore_video import Summary
@@ -90,7 +90,7 @@ class VideoRestorer:
         self._transfers = transfers_to(self.device)
         network = getattr(model, 'generator_ema', None) or getattr(model, 'generator', model)
         self.network = network.to(self.device).eval()
-        self._needs = needs_of(network)
+        self._needs = requirements_of(network)
         self._main_memory = self._offload() if offload else None
         self.dtype = dtype
         self.tta = tta
@@ -152,7 +152,7 @@ class VideoRestorer:
             'tta': self.tta,
         }
 
-    def plan(self, height: int, width: int, sample_bytes: int = 1) -> Plan:
+    def plan(self, height: int, width: int, sample_bytes: int = 1) -> TilingPlan:
         """Choose windows and tiles for frames of a size, from the memory at hand.
 
         Args:
@@ -161,7 +161,7 @@ class VideoRestorer:
             sample_bytes (int): Bytes of a sample, 1 or 2. Default: 1.
 
         Returns:
-            Plan: The pieces.
+            TilingPlan: The pieces.
 
         Raises:
             NotEnoughMemoryError: Not even small pieces fit.
@@ -180,7 +180,7 @@ class VideoRestorer:
             if self._tile is not None or tile == 0 or tile >= 4 * self._tile_overlap
         ]
         if len(windows) == len(tiles) == 1:
-            return Plan(*windows[0], tiles[0], self._tile_overlap)
+            return TilingPlan(*windows[0], tiles[0], self._tile_overlap)
         cost = self._cost()
         budget = self.memory_limit or int(available_memory(self.device) * planning.USABLE)
         host_budget = None
@@ -302,13 +302,13 @@ class VideoRestorer:
         return restore_file(self, src, dst, **kwargs)
 
     def restore_windows(
-        self, frames: Iterable[np.ndarray], plan: Plan, dtype: str, resumed: bool = False
+        self, frames: Iterable[np.ndarray], plan: TilingPlan, dtype: str, resumed: bool = False
     ) -> Iterator[np.ndarray]:
         """Restore a stream window by window.
 
         Args:
             frames (Iterable[np.ndarray]): As for :meth:`restore`.
-            plan (Plan): The pieces.
+            plan (TilingPlan): The pieces.
             dtype (str): 'float32' or 'bfloat16'.
             resumed (bool): Whether the stream starts with a later window than the video's first.
                 Default: False.
@@ -323,7 +323,7 @@ class VideoRestorer:
     def _restored(
         self,
         windows: Iterable[tuple[Sequence[np.ndarray], bool]],
-        plan: Plan,
+        plan: TilingPlan,
         dtype: torch.dtype,
     ) -> Iterator[tuple[np.ndarray, bool]]:
         """Restore windows, tile by tile: tiles join to rows, and rows to frames."""

@@ -37,7 +37,7 @@ def check_output(path: Path, sources: Sequence[str], overwrite: bool) -> None:
         raise OutputError(f'no permission to write to {folder}')
 
 
-class Parts:
+class ResumeFolder:
     """The folder ``<output>.parts``, locked for this process.
 
     Args:

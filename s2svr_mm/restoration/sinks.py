@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from ..io.encoding import EncoderSettings, SegmentEncoder
-from ..io.muxing import Cut, Muxer
-from ..io.sources import Picture
+from ..io.muxing import Muxer, TimeRange
+from ..io.sources import Frame
 from ..utils.files import AtomicBackend
 
 
@@ -25,7 +25,7 @@ class Sink(Protocol):
     def start(self, number: int) -> None:
         """Begin a segment."""
 
-    def write(self, picture: Picture, restored: np.ndarray) -> None:
+    def write(self, picture: Frame, restored: np.ndarray) -> None:
         """Take one frame of the segment: the picture it was restored from, and the result."""
 
     def finish(self) -> None:
@@ -34,7 +34,9 @@ class Sink(Protocol):
     def abandon(self) -> None:
         """Leave the segment; nothing of it is kept."""
 
-    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+    def assemble(
+        self, output: Path, segments: int, last_duration: int, cut: TimeRange
+    ) -> list[str]:
         """Make the output of all segments; it appears whole. Returns what could not be kept."""
 
 
@@ -87,7 +89,7 @@ class VideoSink:
         """See :class:`Sink`."""
         self._encoder = SegmentEncoder(self._segment(number), self.settings)
 
-    def write(self, picture: Picture, restored: np.ndarray) -> None:
+    def write(self, picture: Frame, restored: np.ndarray) -> None:
         """See :class:`Sink`."""
         rgb = restored if self.compose is None else self.compose(picture.rgb, restored)
         self._encoder.write(rgb, picture.time)
@@ -103,7 +105,9 @@ class VideoSink:
             self._encoder.abandon()
             self._encoder = None
 
-    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+    def assemble(
+        self, output: Path, segments: int, last_duration: int, cut: TimeRange
+    ) -> list[str]:
         """See :class:`Sink`."""
         muxer = self._muxer()
         try:
@@ -146,7 +150,7 @@ class FolderSink:
         """See :class:`Sink`."""
         self._marker, self._names = self._marker_of(number), []
 
-    def write(self, picture: Picture, restored: np.ndarray) -> None:
+    def write(self, picture: Frame, restored: np.ndarray) -> None:
         """See :class:`Sink`."""
         bgr = np.ascontiguousarray(restored[..., ::-1])
         encoded = cv2.imencode('.png', bgr)[1]
@@ -160,7 +164,9 @@ class FolderSink:
     def abandon(self) -> None:
         """See :class:`Sink`; frames that are there are simply written again."""
 
-    def assemble(self, output: Path, segments: int, last_duration: int, cut: Cut) -> list[str]:
+    def assemble(
+        self, output: Path, segments: int, last_duration: int, cut: TimeRange
+    ) -> list[str]:
         """See :class:`Sink`."""
         if output.is_dir():
             # A folder can't be replaced at once: the old one stands aside until the new is there.

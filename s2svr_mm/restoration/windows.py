@@ -19,7 +19,7 @@ GRID = 4
 
 
 @dataclass(frozen=True)
-class Plan:
+class TilingPlan:
     """The pieces that a video is restored in.
 
     Window k has the frames from ``k * step`` on; where it lies never depends on where reading
@@ -58,13 +58,13 @@ class Plan:
         return window * self.step + self.fade_start if window else 0
 
 
-def sliding_windows(frames: Iterable[T], plan: Plan) -> Iterator[tuple[Sequence[T], bool]]:
+def sliding_windows(frames: Iterable[T], plan: TilingPlan) -> Iterator[tuple[Sequence[T], bool]]:
     """Cut a stream of frames into windows.
 
     Args:
         frames (Iterable): The frames, from the start of a window on; no more than
             ``window + 1`` of them are held.
-        plan (Plan): How long the windows are.
+        plan (TilingPlan): How long the windows are.
 
     Yields:
         tuple[Sequence, bool]: The frames of a window, and whether it is the last one. All have
@@ -82,13 +82,13 @@ def sliding_windows(frames: Iterable[T], plan: Plan) -> Iterator[tuple[Sequence[
 
 
 def join_windows(
-    windows: Iterable[tuple[np.ndarray, bool]], plan: Plan, resumed: bool = False
+    windows: Iterable[tuple[np.ndarray, bool]], plan: TilingPlan, resumed: bool = False
 ) -> Iterator[np.ndarray]:
     """Join restored windows.
 
     Args:
         windows (Iterable): Frames (t, h, w, 3) of each window and whether it is the last one.
-        plan (Plan): How long the windows are.
+        plan (TilingPlan): How long the windows are.
         resumed (bool): Whether the first one is not the video's first. It then only fades into
             the next one. Default: False.
 

@@ -10,7 +10,7 @@ from mmagic.datasets.transforms import PairedRandomCrop
 from mmagic.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
-from s2svr_mm.cli.reporting import explain, one_clear_message
+from s2svr_mm.cli.reporting import exit_on_user_error, explain
 from s2svr_mm.errors import CheckpointError, did_you_mean
 
 
@@ -69,18 +69,18 @@ def test_frames_smaller_than_the_patch(path):
 def test_own_faults_are_not_explained():
     for error in (KeyError('weight'), TypeError('unsupported operand'), RuntimeError('shape')):
         assert explain(error) is None
-        with pytest.raises(type(error)), one_clear_message():
+        with pytest.raises(type(error)), exit_on_user_error():
             raise error
 
 
 def test_one_clear_message(capsys):
-    with pytest.raises(SystemExit) as end, one_clear_message():
+    with pytest.raises(SystemExit) as end, exit_on_user_error():
         raise CheckpointError('file.pth is damaged')
     assert end.value.code == 1
     assert capsys.readouterr().err == '\nerror: file.pth is damaged\n(--debug shows where)\n'
-    with pytest.raises(CheckpointError), one_clear_message(debug=True):
+    with pytest.raises(CheckpointError), exit_on_user_error(debug=True):
         raise CheckpointError('file.pth is damaged')
-    with pytest.raises(SystemExit) as end, one_clear_message():
+    with pytest.raises(SystemExit) as end, exit_on_user_error():
         raise KeyboardInterrupt
     assert end.value.code == 130
 
@@ -116,7 +116,7 @@ def test_without_mmflow(cfg, monkeypatch, capsys):
         loss = MODELS.build(cfg)
         loss(frames[0, :, :2] if 'Smooth' in cfg['type'] else frames[0], frames[1])
 
-    with pytest.raises(SystemExit), one_clear_message():
+    with pytest.raises(SystemExit), exit_on_user_error():
         build_and_use()
     printed = capsys.readouterr().err
     assert 'pip install mmflow==1.0.0rc0' in printed

@@ -24,7 +24,7 @@ from s2svr_mm.io.muxing import decoding_times
 from s2svr_mm.restoration import restore_video as pipeline
 from s2svr_mm.restoration.restore_video import OutputOptions
 from s2svr_mm.restoration.restorer import VideoRestorer
-from s2svr_mm.restoration.resume import Parts, check_output
+from s2svr_mm.restoration.resume import ResumeFolder, check_output
 
 UNEVEN = [0, 40, 60, 130, 170, 190, 260, 300, 320, 390, 430, 450, 520, 560, 580, 650, 690, 710]
 
@@ -517,7 +517,7 @@ def test_resuming_keeps_to_what_was_decided(movie, tmp_path):
 
 
 def test_two_at_once_are_refused(movie, tmp_path):
-    parts = Parts(tmp_path / 'out.mkv')
+    parts = ResumeFolder(tmp_path / 'out.mkv')
     with pytest.raises(OutputError, match='another process is writing'):
         run(movie, tmp_path / 'out.mkv')
     parts.close()

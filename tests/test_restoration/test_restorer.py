@@ -17,7 +17,7 @@ from s2svr_mm.models.s2svr_net import S2SVRNet
 from s2svr_mm.restoration import planning as memory
 from s2svr_mm.restoration.planning import NetworkCost, choose_plan
 from s2svr_mm.restoration.restorer import VideoRestorer
-from s2svr_mm.restoration.windows import Plan
+from s2svr_mm.restoration.windows import TilingPlan
 from s2svr_mm.utils.devices import computes_bfloat16
 
 
@@ -249,7 +249,7 @@ def test_plans_fit_and_waste_little():
     def plan(size, budget):
         return choose_plan(size, 4, 1, cost, int(budget), None, [(60, 8), (24, 8)], tiles, 32)
 
-    assert plan((144, 180), 8e9) == Plan(60, 8, 0, 32)
+    assert plan((144, 180), 8e9) == TilingPlan(60, 8, 0, 32)
     tight = plan((720, 1280), 16e9)
     assert 0 < tight.tile <= 512
     assert cost.of(tight.window, tight.tile**2) < 16e9

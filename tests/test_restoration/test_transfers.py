@@ -21,7 +21,7 @@ CPU = torch.device('cpu')
 def test_frames_are_waited_for(late_streams):
     clip = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3)).astype(np.uint8)
     moves = CudaTransfers(CPU)
-    # Parts of frames, as tiles are.
+    # ResumeFolder of frames, as tiles are.
     there = moves.upload([frame[1:5, 2:] for frame in clip])
     assert np.array_equal(there.numpy(), clip[:, 1:5, 2:])
     # (t, c, h, w) seen as (t, h, w, c), as the network leaves it.

@@ -2,9 +2,17 @@
 import numpy as np
 import pytest
 
-from s2svr_mm.restoration.windows import Plan, join_windows, place, sliding_windows, tile_axis
+from s2svr_mm.restoration.windows import TilingPlan, join_windows, place, sliding_windows, tile_axis
 
-PLANS = [Plan(1, 0), Plan(5, 0), Plan(6, 2), Plan(7, 1), Plan(9, 3), Plan(12, 5), Plan(60, 8)]
+PLANS = [
+    TilingPlan(1, 0),
+    TilingPlan(5, 0),
+    TilingPlan(6, 2),
+    TilingPlan(7, 1),
+    TilingPlan(9, 3),
+    TilingPlan(12, 5),
+    TilingPlan(60, 8),
+]
 
 
 @pytest.mark.parametrize('plan', PLANS, ids=str)
@@ -45,14 +53,14 @@ def test_resumed_windows_are_those_of_the_whole_video(plan):
 
 
 def test_windows_fade_into_each_other():
-    plan = Plan(12, 4)
+    plan = TilingPlan(12, 4)
     windows = [(np.full((12, 1, 1, 3), value, np.uint8), value == 200) for value in (0, 200)]
     values = np.concatenate(list(join_windows(windows, plan)))[:, 0, 0, 0]
     assert values.tolist() == [0] * 6 + [40, 80, 120, 160] + [200] * 6
 
 
 def test_no_more_than_a_window_is_held():
-    plan, read = Plan(6, 2), []
+    plan, read = TilingPlan(6, 2), []
     windows = sliding_windows((read.append(i) or i for i in range(30)), plan)
     for number in range(4):
         next(windows)
