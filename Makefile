@@ -4,13 +4,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	&& echo $$p && break; done)
 PY := .venv/bin/python
 
-.PHONY: help setup test test-slow demo train-demo lint format clean
+.PHONY: help setup test test-slow demo train-demo docs lint format clean
 
 help:
 	@echo 'make demo       restore a real shot with the weights that come along, compare'
 	@echo 'make train-demo train S2SVR and BasicVSR on real clips first'
 	@echo 'make test       the tests, without those marked slow'
 	@echo 'make test-slow  the slow ones'
+	@echo 'make docs       the documentation, docs/_build/html/index.html'
 	@echo 'make setup      .venv with the tested stack (the others call it)'
 	@echo 'make lint, make format, make clean'
 
@@ -29,6 +30,11 @@ demo: setup
 
 train-demo: setup
 	$(PY) demo/demo.py --train
+
+docs: setup
+	@$(PY) -c 'import furo, myst_parser, sphinx_copybutton' 2>/dev/null || \
+		$(PY) -m pip install --quiet --editable '.[docs]'
+	$(PY) -m sphinx -W --keep-going docs docs/_build/html
 
 lint: setup
 	$(PY) -m ruff check .
