@@ -1,0 +1,339 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""One clock for a video's frames and for what is copied beside them, whatever its own clock did.
+
+Time stamps of files start anywhere, wrap around (33 bits in MPEG-TS), fall where recordings were
+joined, leap where a recorder was off, are doubled, wrong or missing. :func:`timeline_of` turns the
+stamps of all packets into times of the frames that start at 0 and rise. The stretches of the file
+between two jumps are its runs: each has what must be added to its clock, and
+:func:`copied_times` adds the same to the packets of other streams. All of it depends on the file
+alone, so calls that restore different segments of it agree.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from statistics import median
+from typing import NamedTuple
+
+# Within these a clock may stumble without having been set anew, as players have it.
+_FALL, LEAP = Fraction(1, 10), Fraction(10)
+# Seconds between packets of sound that are no more than a pause, and that need no thought.
+_PAUSE, _JITTER = Fraction(1), Fraction(3, 10)
+# Packets after which a wrong time stamp has been followed by a right one.
+_GLITCH = 3
+# Packets by which those of a file may be out of the order of showing.
+REORDERED = 16
+# Jumps that a note tells one by one.
+_TOLD = 3
+_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 100, 120, 15, 10)]
+_RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 60, 120)]
+
+
+class Stamp(NamedTuple):
+    """Time stamps of a packet or a frame, in ticks.
+
+    Attributes:
+        pts (int, optional): When it is shown.
+        dts (int, optional): When it is decoded.
+        duration (int): How long it is shown; 0 if unknown.
+        position (int): Where it lies in the file, bytes.
+    """
+
+    pts: int | None
+    dts: int | None
+    duration: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stretch of a file between two jumps of its clock.
+
+    Attributes:
+        first (int): Number of its first frame.
+        position (int): Where its first packet lies in the file, bytes.
+        low (int): Time stamp of its first frame, ticks of the file's clock.
+        start (int): When its first frame is shown, ticks from the video's first frame.
+        stop (int): When its last frame ends, ticks from the video's first frame.
+    """
+
+    first: int
+    position: int
+    low: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When frames and the packets of other streams are shown.
+
+    Attributes:
+        base (Fraction): Seconds of one tick.
+        times (list[int]): When each frame is shown, in order, ticks; the first at 0.
+        end (int): When the last frame ends, ticks.
+        runs (list[Run]): The stretches between jumps of the file's clock.
+        copied (Mapping[int, Sequence[int]]): For each other stream when its packets are decoded,
+            in the order of the file, ticks of that stream from the video's first frame.
+        lead (Fraction): How much earlier than the first frame the sound starts, seconds.
+    """
+
+    base: Fraction
+    times: list[int]
+    end: int
+    runs: list[Run]
+    copied: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    lead: Fraction = Fraction(0)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was bridged."""
+        jumps = [
+            f'by {float((run.low - before.low - (run.start - before.start)) * self.base):+.3f} s '
+            f'at frame {run.first}'
+            for before, run in pairwise(self.runs)
+        ]
+        more = f' and {len(jumps) - _TOLD} more times' if len(jumps) > _TOLD else ''
+        told = ', '.join(jumps[:_TOLD])
+        return [f"the file's clock jumps {told}{more}; bridged"] if jumps else []
+
+    def frame_rate(self, hint: Fraction | None = None) -> Fraction | None:
+        """Find the rate of frames that lie on an even grid, some slots of which may be empty.
+
+        Args:
+            hint (Fraction, optional): What the file says it is.
+
+        Returns:
+            Fraction | None: Frames per second; None if the durations vary.
+        """
+        steps = [b - a for a, b in pairwise(self.times)]
+        measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
+        for rate in filter(None, (hint, *_RATES, measured)):
+            if abs(measured / rate - 1) < Fraction(1, 10) and self._on_grid(rate):
+                return rate
+        return None
+
+    def time(self, number: int) -> int:
+        """When a frame is shown, ticks; those that no packet told of follow evenly."""
+        if number < len(self.times):
+            return self.times[number]
+        step = self.end - self.times[-1] if self.times else round(1 / self.base)
+        return self.end + (number - len(self.times)) * step
+
+    def slots(self, rate: Fraction) -> list[int]:
+        """The nearest places of the frames on an even grid."""
+        factor = rate * self.base
+        over, under = 2 * factor.numerator, 2 * factor.denominator
+        return [(time * over + factor.denominator) // under for time in self.times]
+
+    def _on_grid(self, rate: Fraction) -> bool:
+        slots = self.slots(rate)
+        period = float(1 / (rate * self.base))
+        return all(b > a for a, b in pairwise(slots)) and all(
+            abs(time - slot * period) <= max(period / 4, 1)
+            for time, slot in zip(self.times, slots, strict=True)
+        )
+
+
+def timeline_of(
+    stamps: Sequence[Stamp],
+    base: Fraction,
+    nominal: int,
+    is_jump: Callable[[Fraction, Fraction], bool] | None = None,
+) -> Timeline:
+    """Find the times of a video's frames.
+
+    Args:
+        stamps (Sequence[Stamp]): Of all packets of the video that hold a frame, in the order of
+            the file, or of all decoded frames.
+        base (Fraction): Seconds of one tick.
+        nominal (int): Duration of a frame where nothing else tells it, ticks.
+        is_jump (Callable, optional): Whether a leap forward, from one time of the file's clock to
+            another in seconds, is a jump of the clock and not a frame that is shown so long.
+            None for never.
+
+    Returns:
+        Timeline: As many frames as ``stamps``.
+    """
+    keys = [stamp.pts if stamp.dts is None else stamp.dts for stamp in stamps]
+    step = _typical(keys, max(nominal, 1))
+    starts, wrong = _jumps(keys, base, step, is_jump)
+    times: list[int] = []
+    runs: list[Run] = []
+    start = 0
+    for first, stop in zip(starts, [*starts[1:], len(stamps)], strict=True):
+        part = range(first, stop)
+        told = [None if i in wrong else _shown(stamps[i], base) for i in part]
+        shown = _shown_times(told, step)
+        last = [stamps[i].duration for i, t in zip(part, told, strict=True) if t == shown[-1]]
+        times += [start + time - shown[0] for time in shown]
+        end = times[-1] + (max(last, default=0) or step)
+        runs.append(Run(first, stamps[first].position, shown[0], start, end))
+        start = end
+    return Timeline(base, times, start, runs)
+
+
+def _typical(keys: Sequence[int | None], nominal: int) -> int:
+    steps = [b - a for a, b in pairwise(keys) if a is not None and b is not None and b > a]
+    return max(round(median(steps)), 1) if steps else nominal
+
+
+def _shown(stamp: Stamp, base: Fraction) -> int | None:
+    """When a frame says that it is shown."""
+    if stamp.pts is None or stamp.dts is None:
+        return stamp.dts if stamp.pts is None else stamp.pts
+    return stamp.pts if abs(stamp.pts - stamp.dts) * base < LEAP else None
+
+
+def _jumps(
+    keys: Sequence[int | None],
+    base: Fraction,
+    step: int,
+    is_jump: Callable[[Fraction, Fraction], bool] | None,
+) -> tuple[list[int], set[int]]:
+    """The packets with which a clock starts, and those whose time stamps are wrong."""
+    starts, wrong = [0][: len(keys)], set[int]()
+    last: int | None = None
+    place = 0
+    for i, key in enumerate(keys):
+        if key is None or i in wrong:
+            continue
+        if last is not None:
+            gap = (key - last) * base
+            if gap < -_FALL or gap > _PAUSE:
+                if back := _comes_back(keys, i, last, step * (i - place), step):
+                    wrong.update(range(i, back))
+                    continue
+                leap = gap > LEAP and is_jump is not None and is_jump(last * base, key * base)
+                if gap < 0 or leap:
+                    starts.append(i)
+        last, place = key, i
+    return starts, wrong
+
+
+def _comes_back(keys: Sequence[int | None], i: int, last: int, away: int, step: int) -> int | None:
+    """The packet with which the clock goes on as if nothing had been."""
+    for later in range(i + 1, min(i + 1 + _GLITCH, len(keys))):
+        key = keys[later]
+        expected = last + away + (later - i) * step
+        if key is not None and key > last and abs(key - expected) <= 1.5 * step:
+            return later
+    return None
+
+
+def _shown_times(times: Sequence[int | None], step: int) -> list[int]:
+    """Sort; a frame whose time is missing or doubled goes to where one is wanting near it."""
+    told = [i for i, time in enumerate(times) if time is not None]
+    if not told:
+        return [step * i for i in range(len(times))]
+    known = sorted({time for time in times if time is not None})
+    widths = [b - a for a, b in pairwise(known)]
+    wanting = [max(round(width / step) - 1, 0) for width in widths]
+    added = [0] * len(widths)
+    early = late = near = 0
+    seen = set()
+    for i, time in enumerate(times):
+        if time is not None and time not in seen:
+            seen.add(time)
+            near = bisect_left(known, time)
+            continue
+        around = range(max(near - REORDERED, 0), min(near + REORDERED, len(widths)))
+        lacks = [gap for gap in around if added[gap] < wanting[gap]]
+        if lacks:
+            added[min(lacks, key=lambda gap: abs(gap - near))] += 1
+        elif i < told[0]:
+            early += 1
+        elif i > told[-1] or not around:
+            late += 1
+        else:
+            added[max(around, key=lambda gap: widths[gap] / (added[gap] + 1))] += 1
+    shown = [known[0] - step * k for k in range(early, 0, -1)]
+    for start, width, more in zip(known, widths, added, strict=False):
+        shown += [start + width * k // (more + 1) for k in range(more + 1)]
+    shown += [known[-1] + step * k for k in range(late + 1)]
+    # Times must rise, or no container takes the frames.
+    return list(accumulate(shown, lambda before, time: max(before + 1, time)))
+
+
+def copied_times(
+    stamps: Sequence[Stamp], base: Fraction, timeline: Timeline, continuous: bool
+) -> list[int]:
+    """Find when the packets of another stream of the file are decoded.
+
+    A stream follows the jumps of the video where its own clock jumps, which need not be at the
+    very place in the file. Where it jumps alone it just goes on.
+
+    Args:
+        stamps (Sequence[Stamp]): Of all packets of the stream, in the order of the file.
+        base (Fraction): Seconds of one of its ticks.
+        timeline (Timeline): The video's.
+        continuous (bool): Whether packets follow one another, as those of sound do.
+
+    Returns:
+        list[int]: Ticks from the video's first frame.
+    """
+    clock = _Clock(base, timeline)
+    keys = [stamp.pts if stamp.dts is None else stamp.dts for stamp in stamps]
+    step = _typical(keys, 1)
+    wrong = _jumps(keys, base, step, None)[1] if continuous else set[int]()
+    times: list[int] = []
+    expected: int | None = None
+    current: int | None = None
+    for i, (stamp, key) in enumerate(zip(stamps, keys, strict=True)):
+        run = None
+        here = clock.run_at(stamp.position)
+        if key is not None and i not in wrong:
+            if continuous and expected is not None and current is not None:
+                run = clock.following(key, current, here, expected)
+            else:
+                run = clock.nearest(key, here)
+        if key is None or run is None:
+            times.append(expected or 0)
+        else:
+            times.append(key + clock.offsets[run])
+            current = run
+        expected = times[-1] + (stamp.duration or step)
+    return times
+
+
+class _Clock:
+    """The runs of a timeline, in the ticks of another stream."""
+
+    def __init__(self, base: Fraction, timeline: Timeline) -> None:
+        ratio = timeline.base / base
+        self.offsets = [round((run.start - run.low) * ratio) for run in timeline.runs]
+        self._starts = [round(run.start * ratio) for run in timeline.runs]
+        self._stops = [round(run.stop * ratio) for run in timeline.runs]
+        self._positions = [run.position for run in timeline.runs]
+        self._pause, self._jitter = round(_PAUSE / base), round(_JITTER / base)
+
+    def run_at(self, position: int) -> int:
+        """The run of the video in a place of the file."""
+        return max(bisect_right(self._positions, position) - 1, 0)
+
+    def nearest(self, stamp: int, here: int) -> int:
+        """The run for a packet that follows none: the one here unless it is out of its bounds."""
+
+        def outside(number: int) -> int:
+            time = stamp + self.offsets[number]
+            return max(self._starts[number] - time, time - self._stops[number], 0)
+
+        near = [n for n in (here, here - 1, here + 1) if 0 <= n < len(self.offsets)]
+        return min(near, key=outside)
+
+    def following(self, stamp: int, current: int, here: int, expected: int) -> int | None:
+        """The run for a packet that follows another; None if its clock jumped by itself."""
+
+        def fits(number: int) -> bool:
+            time = stamp + self.offsets[number]
+            if number == current:
+                return expected - self._jitter <= time <= self._stops[-1]
+            within = self._starts[number] - self._pause, self._stops[number] + self._pause
+            return within[0] <= time <= within[1]
+
+        if -self._jitter <= stamp + self.offsets[current] - expected <= self._pause:
+            return current
+        near = [n for n in range(current, min(here + 2, len(self.offsets))) if fits(n)]
+        return min(near, key=lambda n: abs(stamp + self.offsets[n] - expected), default=None)
