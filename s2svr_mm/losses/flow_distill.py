@@ -11,7 +11,7 @@ from .reduction import check_reduction, masked_mean
 
 @MODELS.register_module()
 class FlowDistillLoss(nn.Module):
-    """Robust distance between two flows: the mean over x and y of (|difference| + eps)^q.
+    """Robust distance of two flows: the mean over x and y of ``(|difference| + eps)^q``.
 
     The norm is that of DDFlow (AAAI 2019) and ARFlow (CVPR 2020). No gradient reaches the
     teacher. Where the sizes differ, the teacher's flow is brought to the student's, values with

@@ -10,7 +10,7 @@ from ..compat import import_mmflow
 
 @MODELS.register_module()
 class EdgeAwareSmoothnessLoss(nn.Module):
-    """First-order smoothness of a flow, by mmflow: |grad f| exp(-edge_weight mean|grad I|).
+    """First-order smoothness of a flow, by mmflow: ``|grad f| exp(-edge_weight mean|grad I|)``.
 
     The flow counts in its own pixels, so that the weight means the same at any size of a crop.
     ARFlow (CVPR 2020) divides by the shorter side and weighs 50: on its flows of 96 and more rows

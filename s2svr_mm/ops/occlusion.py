@@ -31,8 +31,8 @@ def visible_mask(
     """Finds the pixels that are visible in the other frame, by forward-backward consistency.
 
     A visible pixel p comes back along the other flow: with b = flow_back at p + flow(p),
-    |flow + b|^2 <= relative (|flow|^2 + |b|^2) + absolute (Sundaram, Brox and Keutzer, ECCV 2010,
-    equation 5; constants of UnFlow, AAAI 2018). A pixel that leaves the frame is not visible.
+    ``|flow + b|^2 <= relative (|flow|^2 + |b|^2) + absolute`` (Sundaram, Brox and Keutzer, ECCV
+    2010, equation 5; constants of UnFlow, AAAI 2018). A pixel that leaves the frame is not visible.
     (mmflow's ``forward_backward_consistency`` adds 2 * flow where the square is meant.)
 
     Args:

@@ -13,7 +13,7 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
         size (tuple[int, int]): New height and width.
 
     Returns:
-        Tensor: (n, 2, *size), in pixels of the new size.
+        Tensor: (n, 2, h, w) of the new size, in its pixels.
     """
     resized = F.interpolate(flow, tuple(size), mode='bilinear', align_corners=True)
     return _scale_values(resized, flow)
@@ -34,8 +34,8 @@ def rescale_flow(
         visible (Tensor, optional): (n, 1, h, w), 1 where the flow is valid. Defaults to None.
 
     Returns:
-        tuple[Tensor, Tensor | None]: The flow (n, 2, *size), in pixels of the new size, and the
-        share of each of its pixels that is visible, (n, 1, *size).
+        tuple[Tensor, Tensor | None]: The flow (n, 2, h, w) in pixels of the new size, and the
+        share of each of its pixels that is visible, (n, 1, h, w).
     """
     smaller = size[0] <= flow.shape[-2] and size[1] <= flow.shape[-1]
     mode = dict(mode='area') if smaller else dict(mode='bilinear', align_corners=False)

@@ -240,7 +240,7 @@ def flow_at(flow: Tensor, size: tuple[int, int]) -> Tensor:
             and w was cropped before the frames were made smaller, and shows the flow beside it.
 
     Returns:
-        Tensor: (n, 2, *size), in pixels of that size.
+        Tensor: ``(n, 2, *size)``, in pixels of that size.
     """
     h, w = flow.shape[-2:]
     scale = max(1, size[0] // h)
