@@ -128,17 +128,15 @@ def print_memory(args: argparse.Namespace) -> None:
 
 def print_seams(args: argparse.Namespace) -> None:
     """Print how far windows and tiles are from the whole clip, and by frame and line."""
-    from itertools import islice
-
     import numpy as np
 
-    from s2svr_mm.io.sources import open_source
+    from s2svr_mm.io.clips import open_reader
     from s2svr_mm.restoration.windows import TilingPlan
 
     def frames(path: str, scale: int = 1) -> list[np.ndarray]:
         width, height = args.crop or (None, None)
         cut = slice(height and scale * height), slice(width and scale * width)
-        return [p.rgb[cut] for p in islice(open_source(path).pictures(), args.first)]
+        return [p.rgb[cut] for p in open_reader(path).iterate(0, args.first)]
 
     clip = frames(args.src)
     height, width = clip[0].shape[:2]

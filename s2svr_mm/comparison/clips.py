@@ -15,9 +15,8 @@ from ..datasets import VideoClipDataset
 from ..datasets.preparation.degradations import check_name, degrade_frames
 from ..datasets.preparation.writing import write_folders
 from ..errors import ConfigError, DataError
-from ..io.clips import find_clips, open_clip
+from ..io.clips import find_clips, open_clip, open_reader
 from ..io.frames import iterate_frames, read_frames
-from ..io.sources import open_source
 
 _KEEP_SIZE = 'blur', 'qp'
 
@@ -59,8 +58,8 @@ class ComparedClip:
     def fingerprint(self) -> dict[str, str | int | None]:
         """What changes when the data does, as plain data."""
         return {
-            'input': open_source(self.lq).fingerprint(),
-            'ground truth': None if self.gt is None else open_source(self.gt).fingerprint(),
+            'input': open_reader(self.lq).fingerprint(),
+            'ground truth': None if self.gt is None else open_reader(self.gt).fingerprint(),
             'number of frames': self.num_frames,
         }
 
@@ -149,7 +148,7 @@ def degraded_clips(
         find_clips(gt).items(), desc=f'{group}: {degradation}', unit='clips', disable=not progress
     )
     for key, path in found:
-        provenance = f'{open_source(path).fingerprint()} {degradation} {scale} {frames}'
+        provenance = f'{open_reader(path).fingerprint()} {degradation} {scale} {frames}'
         name = hashlib.sha256(provenance.encode()).hexdigest()[:16]
         lq_folder, gt_folder = (folder / name / kind for kind in ('lq', 'gt'))
         pairs = degrade_frames(islice(iterate_frames(path), frames), degradation, scale)

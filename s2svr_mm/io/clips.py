@@ -1,16 +1,20 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Finding clips on disk: folders of frames, video files and raw YUV files."""
 
+import glob
 import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 from ..errors import DataError
+from .images import ImageReader
 from .paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, YUV_SUFFIXES, frame_reference, suffix_of
-from .video import index_video
-from .yuv import count_yuv_frames
+from .reader import Reader
+from .video import VideoReader, index_video
+from .yuv import YuvReader, count_yuv_frames
 
 SINGLE_CLIP = 'clip'
 
@@ -175,3 +179,43 @@ def check_numbering(folder: str, names: list[str]) -> None:
 
 def _listed(suffixes: frozenset[str]) -> str:
     return ', '.join(sorted(suffixes))
+
+
+def open_reader(
+    path: str, rate: Fraction | None = None, yuv_size: tuple[int, int] | None = None
+) -> Reader:
+    """Open what a person gives.
+
+    Args:
+        path (str): A video file, a raw YUV file, a folder of frames, an image file, or a glob of
+            image files such as ``'frames/*.png'``.
+        rate (Fraction, optional): Frames per second where nothing tells it (frames, raw YUV);
+            25 if None. A video keeps its own.
+        yuv_size (tuple[int, int], optional): (width, height) of a YUV file whose name does not
+            tell it.
+
+    Returns:
+        The frames.
+
+    Raises:
+        DataError: There is nothing to read, or it is of no kind that can be read.
+    """
+    if os.path.isdir(path):
+        names = open_clip(path).names
+        return ImageReader(path, [os.path.join(path, n) for n in names], rate or Fraction(25))
+    if not os.path.exists(path):
+        if not glob.has_magic(path):
+            raise DataError(f'There is no {path}.')
+        images = sorted(glob.glob(path), key=natural_key)
+        images = [image for image in images if suffix_of(image) in IMAGE_SUFFIXES]
+        if not images:
+            raise DataError(f'{path} matches no image files.')
+        return ImageReader(path, images, rate or Fraction(25))
+    if suffix_of(path) in IMAGE_SUFFIXES:
+        return ImageReader(path, [path], rate or Fraction(25))
+    if suffix_of(path) in YUV_SUFFIXES:
+        return YuvReader(path, rate or Fraction(25), yuv_size)
+    reader = VideoReader(path)
+    if rate is not None:
+        raise DataError(f'{path} has a frame rate of its own; --fps is for frames and raw YUV.')
+    return reader

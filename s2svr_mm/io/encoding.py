@@ -15,7 +15,8 @@ import av
 import numpy as np
 
 from ..errors import EncodingError, did_you_mean
-from .sources import CONVERSION, FULL_RANGE, Look
+from .color import from_rgb
+from .reader import VideoInfo
 
 # x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
 _X265_SMALLEST = 64
@@ -34,18 +35,18 @@ class EncoderSettings:
     Attributes:
         codec (str): Name of the encoder.
         pix_fmt (str): Pixel format of the video.
-        look (Look): How the video is to be shown.
+        info (VideoInfo): Size, rate and colour of the video.
         options (dict[str, str]): Options of the encoder.
     """
 
     codec: str
     pix_fmt: str
-    look: Look
+    info: VideoInfo
     options: dict[str, str] = field(default_factory=dict)
 
 
 def choose_encoder(
-    look: Look,
+    info: VideoInfo,
     suffix: str,
     codec: str | None = None,
     crf: float | None = None,
@@ -58,7 +59,7 @@ def choose_encoder(
     an odd size leaves no choice.
 
     Args:
-        look (Look): How the video is to be shown.
+        info (VideoInfo): Size, rate and colour of the video.
         suffix (str): Ending of the file, such as '.mp4'.
         codec (str, optional): Name of an encoder.
         crf (float, optional): Quality for encoders that have it, lower is better.
@@ -71,16 +72,16 @@ def choose_encoder(
     Raises:
         EncodingError: There is no such encoder, or it does not take the pixel format.
     """
-    small = min(look.height, look.width) < _X265_SMALLEST
+    small = min(info.height, info.width) < _X265_SMALLEST
     if codec is None:
-        codec = 'libx264' if look.bits == 8 or small else 'libx265'
+        codec = 'libx264' if info.color.bits == 8 or small else 'libx265'
         codec = 'libsvtav1' if suffix == '.webm' else codec
-        if suffix == '.webm' and (small or look.chroma == '444'):
+        if suffix == '.webm' and (small or info.color.chroma == '444'):
             codec = 'libvpx-vp9'
     elif codec == 'libx265' and small:
         raise EncodingError(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
-            f'{look.width}x{look.height}: take --codec libx264'
+            f'{info.width}x{info.height}: take --codec libx264'
         )
     known = _video_encoders()
     if codec not in known:
@@ -89,15 +90,15 @@ def choose_encoder(
         )
     formats = [f.name for f in av.codec.Codec(codec, 'w').video_formats or []]
     if pix_fmt is None:
-        pix_fmt = _pixel_format(look, formats)
+        pix_fmt = _pixel_format(info, formats)
     elif formats and pix_fmt not in formats:
         raise EncodingError(f'{codec} does not take {pix_fmt!r}, but {", ".join(formats)}')
     chroma = av.VideoFormat(pix_fmt, 64, 64)
-    if (look.width % 2 and chroma.chroma_width(64) < 64) or (
-        look.height % 2 and chroma.chroma_height(64) < 64
+    if (info.width % 2 and chroma.chroma_width(64) < 64) or (
+        info.height % 2 and chroma.chroma_height(64) < 64
     ):
         raise EncodingError(
-            f'{pix_fmt} needs an even size, this is {look.width}x{look.height}: take a --pix-fmt '
+            f'{pix_fmt} needs an even size, this is {info.width}x{info.height}: take a --pix-fmt '
             'of 4:4:4 and a --codec that has it, such as libx264'
         )
     options = {}
@@ -109,7 +110,7 @@ def choose_encoder(
         options['preset'] = preset
     if codec == 'libx265':
         options['x265-params'] = 'log-level=error:pools=2'
-    return EncoderSettings(codec, pix_fmt, look, options)
+    return EncoderSettings(codec, pix_fmt, info, options)
 
 
 def _video_encoders() -> list[str]:
@@ -123,21 +124,21 @@ def _video_encoders() -> list[str]:
     return sorted(names)
 
 
-def _pixel_format(look: Look, formats: Sequence[str]) -> str:
+def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
     """The source's sampling and depth if the encoder has it, else the nearest richer one."""
     chromas = ['420', '422', '444']
-    first = 0 if look.chroma == 'gray' else chromas.index(look.chroma)
+    first = 0 if info.color.chroma == 'gray' else chromas.index(info.color.chroma)
     # Half the chroma of an odd size does not exist.
-    first = 2 if look.width % 2 or (look.height % 2 and first == 0) else first
-    wanted = ['gray'] if look.chroma == 'gray' else []
+    first = 2 if info.width % 2 or (info.height % 2 and first == 0) else first
+    wanted = ['gray'] if info.color.chroma == 'gray' else []
     wanted += [f'yuv{chroma}p' for chroma in chromas[first:]]
-    deep = [f'{name}10le' for name in wanted] if look.bits > 8 else []
+    deep = [f'{name}10le' for name in wanted] if info.color.bits > 8 else []
     if not formats:
         return [*deep, *wanted][0]
     for name in [*deep, *wanted]:
         if name in formats:
             return name
-    odd = ' of this odd size' if first == 2 and look.chroma != '444' else ''
+    odd = ' of this odd size' if first == 2 and info.color.chroma != '444' else ''
     raise EncodingError(
         f'this encoder takes {", ".join(formats)}, but the frames{odd} need {wanted[0]}: take '
         'another --codec, such as libx264'
@@ -146,13 +147,13 @@ def _pixel_format(look: Look, formats: Sequence[str]) -> str:
 
 def configure(context: av.CodecContext, settings: EncoderSettings) -> None:
     """Prepare an encoder, before it is opened."""
-    look = settings.look
-    context.width, context.height, context.pix_fmt = look.width, look.height, settings.pix_fmt
-    context.time_base = look.time_base
-    context.framerate = look.rate
-    context.sample_aspect_ratio = look.pixel_aspect
-    context.color_range, context.colorspace = look.color_range, look.matrix
-    context.color_primaries, context.color_trc = look.primaries, look.transfer
+    info = settings.info
+    context.width, context.height, context.pix_fmt = info.width, info.height, settings.pix_fmt
+    context.time_base = info.time_base
+    context.framerate = info.rate
+    context.sample_aspect_ratio = info.pixel_aspect
+    context.color_range, context.colorspace = info.color.color_range, info.color.matrix
+    context.color_primaries, context.color_trc = info.color.primaries, info.color.transfer
     context.options = settings.options
     context.thread_count = _ENCODER_THREADS
     context.flags |= _GLOBAL_HEADER
@@ -181,18 +182,9 @@ class SegmentEncoder:
             rgb (np.ndarray): (h, w, 3), uint8 or uint16.
             time (int): When it is shown, in ticks.
         """
-        look = self.settings.look
-        frame = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(rgb), format='rgb24' if rgb.dtype == np.uint8 else 'rgb48le'
-        )
-        frame = frame.reformat(
-            format=self.settings.pix_fmt,
-            src_color_range=FULL_RANGE,
-            dst_colorspace=look.sws_matrix,
-            dst_color_range=look.color_range,
-            interpolation=CONVERSION,
-        )
-        frame.pts, frame.time_base = time, look.time_base
+        info = self.settings.info
+        frame = from_rgb(rgb, self.settings.pix_fmt, info.color)
+        frame.pts, frame.time_base = time, info.time_base
         self._write_packets(self._encode(frame))
 
     def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet]:
@@ -223,9 +215,9 @@ class SegmentEncoder:
 
 def encoding_error(settings: EncoderSettings, error: Exception) -> EncodingError:
     """Say what an encoder did not take."""
-    look = settings.look
+    info = settings.info
     return EncodingError(
-        f'{settings.codec} can not encode {look.width}x{look.height} {settings.pix_fmt} with '
+        f'{settings.codec} can not encode {info.width}x{info.height} {settings.pix_fmt} with '
         f'{settings.options}: {error}. Take another --codec, --pix-fmt or --preset, or write a '
         'folder of frames'
     )

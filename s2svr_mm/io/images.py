@@ -1,13 +1,18 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Reading image files."""
 
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..errors import DataError
+from .color import ColorInfo
 from .paths import suffix_of
+from .reader import Frame, Reader, VideoInfo
 
 
 def read_image(path: str) -> np.ndarray:
@@ -72,3 +77,51 @@ def write_png(path: Path, frame: np.ndarray) -> None:
 def to_uint8(frame: np.ndarray) -> np.ndarray:
     """Round a frame with values in [0, 255] to 8 bits."""
     return np.clip(np.round(frame), 0, 255).astype(np.uint8)
+
+
+class ImageReader(Reader):
+    """Image files, one a frame.
+
+    Args:
+        path: What was given, for messages.
+        images: The files in order.
+        rate: Frames per second. Defaults to 25.
+    """
+
+    def __init__(self, path: str, images: Sequence[str], rate: Fraction = Fraction(25)) -> None:
+        super().__init__()
+        self.path = path
+        self.images = list(images)
+        self.num_frames = len(self.images)
+        stems = [os.path.splitext(os.path.basename(image))[0] for image in images]
+        # Images of several folders may share names.
+        distinct = len(set(stems)) == len(stems)
+        self._names = stems if distinct else [f'{i:08d}' for i in range(len(stems))]
+        first = read_image(images[0])
+        self.info = VideoInfo(
+            height=first.shape[0],
+            width=first.shape[1],
+            rate=rate,
+            time_base=1 / rate,
+            color=ColorInfo(bits=8 if first.dtype == np.uint8 else 10),
+        )
+
+    def files(self) -> list[str]:
+        """Return the image files."""
+        return self.images
+
+    def place(self, index: int) -> str:
+        """Name a frame for a message."""
+        return f'{self.images[index]} (frame {index})'
+
+    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
+        for index in range(start, stop):
+            rgb = _with_bits(read_image(self.images[index]), self.info.color.bits)
+            yield Frame(rgb, index, index, 1, self._names[index])
+
+
+def _with_bits(rgb: np.ndarray, bits: int) -> np.ndarray:
+    """Turn an image of :func:`read_image` into uint8, or uint16 for more than 8 bits."""
+    if bits == 8:
+        return rgb if rgb.dtype == np.uint8 else to_uint8(rgb)
+    return np.rint(rgb.astype(np.float32) * 257).astype(np.uint16)

@@ -69,7 +69,7 @@ class Muxer:
         except (av.error.FFmpegError, ValueError) as error:
             raise EncodingError(f'{path.name}: {error}') from error
         try:
-            self._video = self._output.add_stream(settings.codec, rate=settings.look.rate)
+            self._video = self._output.add_stream(settings.codec, rate=settings.info.rate)
         except (av.error.FFmpegError, ValueError) as error:
             self.close()
             raise EncodingError(
@@ -77,7 +77,7 @@ class Muxer:
                 'or write an .mkv file'
             ) from error
         configure(self._video.codec_context, settings)
-        self._video.time_base = settings.look.time_base
+        self._video.time_base = settings.info.time_base
         if settings.codec == 'libx265' and path.suffix in ('.mp4', '.mov', '.m4v'):
             self._video.codec_context.codec_tag = 'hvc1'
         try:
@@ -145,7 +145,7 @@ class Muxer:
         records = (record for path in segments for record in _records(path, with_data=True))
         for (time, is_keyframe, data), dts in zip(records, decoded, strict=True):
             packet = av.Packet(data)
-            packet.time_base = self.settings.look.time_base
+            packet.time_base = self.settings.info.time_base
             packet.pts, packet.dts, packet.duration = time, dts, following[time] - time
             packet.is_keyframe = is_keyframe
             packet.stream = self._video

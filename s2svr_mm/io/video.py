@@ -4,13 +4,18 @@
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from ..errors import DataError
+from .color import color_of, to_rgb
+from .reader import Frame, FrameSizeError, Reader, VideoInfo
 
 # Other containers' seeks miss their target or lose the frames' times.
 SEEKABLE_FORMATS = ('mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm')
@@ -229,3 +234,120 @@ def _decode_frames(
             f'The video {path} is damaged: no picture for its frame {missing[0]}. Copy it again.'
         )
     return [found[i] for i in indices]
+
+
+class VideoReader(Reader):
+    """A video file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: It is missing, no video, interlaced, or damaged from the start.
+    """
+
+    has_streams = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        with self._open() as container:
+            stream = container.streams.video[0]
+            frame = next(decode_video(container, path), None)
+            if frame is None:
+                raise DataError(f'The video {path} holds no frames.')
+            self.info = _info_of(frame, stream)
+            self.first_time = frame.pts or 0
+        try:
+            self.num_frames = index_video(path).num_frames
+        except DataError as error:
+            self.num_frames, self.damage = None, str(error)
+
+    def _open(self) -> av.container.InputContainer:
+        container = open_video(self.path)
+        if container.streams.video[0].disposition & Disposition.attached_pic:
+            container.close()
+            raise DataError(f'{self.path} holds no video, only a cover picture.')
+        return container
+
+    def files(self) -> list[str]:
+        """Return the file."""
+        return [self.path]
+
+    def _frames(self, start: int, stop: int | None) -> Iterator[Frame]:
+        with self._open() as container:
+            ticks = max(round(1 / (self.info.rate * self.info.time_base)), 1)
+            held: Frame | None = None
+            for index, frame in enumerate(islice(self._pictures(container), start, None), start):
+                following = self.first_time if held is None else held.time + ticks
+                time = following if frame.pts is None else frame.pts
+                if held is not None:
+                    # Times must rise, or no container takes the frames.
+                    time = max(time, held.time + 1)
+                    yield replace(held, duration=time - held.time)
+                if index == stop:
+                    return
+                rgb = self._to_rgb(frame)
+                held = Frame(rgb, index, time, frame.duration or ticks, f'{index:08d}')
+            if held is not None:
+                yield held
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Yield frames in a row; see :class:`Reader`."""
+        if self.num_frames is not None:
+            yield from super().iterate(start, stop)
+            return
+        for frame in self._frames(start, stop):
+            if frame.rgb.shape[:2] != (self.info.height, self.info.width):
+                raise FrameSizeError(
+                    self.place(frame.index),
+                    frame.index,
+                    frame.rgb.shape[:2],
+                    (self.info.height, self.info.width),
+                )
+            yield frame
+
+    def _pictures(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """The frames up to where the file is damaged, but at least one."""
+        frames = decode_video(container, self.path)
+        yield next(frames)
+        try:
+            yield from frames
+        except DataError as error:
+            self.damage = str(error)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        if frame.interlaced_frame:
+            raise DataError(
+                f'{self.path} is interlaced: each frame holds two moments. Make it progressive '
+                f'first: ffmpeg -i {self.path} -vf bwdif=deint=interlaced -crf 10 progressive.mkv'
+            )
+        if any(c.is_alpha for c in frame.format.components) or frame.format.has_palette:
+            alpha = frame.reformat(format='rgba').to_ndarray()[..., 3]
+            if alpha.min() < 255:
+                raise DataError(
+                    f'{self.path} is partly transparent, so its colours are not defined. Flatten '
+                    'it onto a background.'
+                )
+        rgb = to_rgb(frame, self.info.color)
+        return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90))
+
+
+def _info_of(frame: av.VideoFrame, stream: av.VideoStream) -> VideoInfo:
+    """How a video wants to be shown, by its first frame."""
+    if frame.rotation % 90:
+        raise DataError(f'A rotation by {frame.rotation} degrees is not supported.')
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    aspect = Fraction(aspect) if aspect else Fraction(1)
+    height, width = frame.height, frame.width
+    if frame.rotation % 180:
+        height, width, aspect = width, height, 1 / aspect
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    return VideoInfo(
+        height=height,
+        width=width,
+        pixel_aspect=aspect,
+        rate=Fraction(rate),
+        time_base=Fraction(stream.time_base or 1 / Fraction(rate)),
+        color=color_of(frame),
+    )

@@ -3,12 +3,15 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from ..errors import DataError
+from .color import BT601, ColorInfo
+from .reader import Frame, Reader, VideoInfo
 
 
 def yuv_frame_size(path: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
@@ -86,3 +89,37 @@ def yuv420_to_rgb(frame: np.ndarray) -> np.ndarray:
         np.ndarray: (h, w, 3), uint8.
     """
     return cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)
+
+
+class YuvReader(Reader):
+    """A raw YUV 4:2:0 file of 8 bits.
+
+    Args:
+        path: The file.
+        rate: Frames per second. Defaults to 25.
+        size: (width, height). Defaults to None, which takes it from the name.
+    """
+
+    def __init__(
+        self, path: str, rate: Fraction = Fraction(25), size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.size = yuv_frame_size(path, size)
+        self.num_frames = count_yuv_frames(path, self.size)
+        self.info = VideoInfo(
+            height=self.size[1],
+            width=self.size[0],
+            rate=rate,
+            time_base=1 / rate,
+            color=ColorInfo(matrix=BT601),
+        )
+
+    def files(self) -> list[str]:
+        """Return the file."""
+        return [self.path]
+
+    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
+        for index in range(start, stop):
+            frame = read_yuv420(self.path, [index], self.size)[0]
+            yield Frame(yuv420_to_rgb(frame), index, index, 1, f'{index:08d}')

@@ -18,10 +18,11 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import DataError, OutputError
+from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
 from ..io.muxing import TimeRange
 from ..io.paths import IMAGE_SUFFIXES
-from ..io.sources import Frame, Source, open_source, scaled
+from ..io.reader import Frame, Reader, VideoInfo
 from ..utils.memory import peak_device_memory, peak_host_memory
 from ..version import __version__
 from .restorer import VideoRestorer
@@ -142,7 +143,7 @@ def restore_file(
 
     Args:
         restorer (VideoRestorer): The network with its settings.
-        src (str): See :func:`.sources.open_source`.
+        src (str): See :func:`.io.clips.open_reader`.
         dst (str): A video file, or a folder (a name without suffix) for PNG frames.
         frames (tuple): First frame and the one after the last; None for the end.
         options (OutputOptions, optional): How to write.
@@ -161,7 +162,7 @@ def restore_file(
     options = options or OutputOptions()
     output = Path(dst)
     compare = Path(options.compare) if options.compare else None
-    source = open_source(src, rate, yuv_size)
+    source = open_reader(src, rate, yuv_size)
     _check_outputs(source, output, compare, options)
     start, stop = _checked_range(source, frames)
     parts = ResumeFolder(output)
@@ -180,7 +181,7 @@ def restore_file(
 
 
 def _check_outputs(
-    source: Source, output: Path, compare: Path | None, options: OutputOptions
+    source: Reader, output: Path, compare: Path | None, options: OutputOptions
 ) -> None:
     read = [*source.files(), *([source.path] if Path(source.path).exists() else [])]
     for path in filter(None, (output, compare)):
@@ -196,7 +197,7 @@ def _check_outputs(
         raise OutputError(f'{compare} is both the output and the comparison')
 
 
-def _checked_range(source: Source, frames: tuple[int, int | None]) -> tuple[int, int | None]:
+def _checked_range(source: Reader, frames: tuple[int, int | None]) -> tuple[int, int | None]:
     start, stop = frames
     if start < 0 or (stop is not None and stop <= start):
         raise DataError(f'--frames {start}:{"" if stop is None else stop} holds no frames')
@@ -214,7 +215,7 @@ class _Job:
     def __init__(
         self,
         restorer: VideoRestorer,
-        source: Source,
+        source: Reader,
         start: int,
         stop: int | None,
         output: Path,
@@ -252,7 +253,7 @@ class _Job:
         end = self.parts.end
         notes = [*decided['notes'], *self._assemble(sinks, decided, end)]
         self.parts.remove()
-        height, width = self.source.look.height, self.source.look.width
+        height, width = self.source.info.height, self.source.info.width
         return Summary(
             outputs=[str(path) for path in reversed(self.outputs.values())],
             frames=end['frames'],
@@ -279,8 +280,8 @@ class _Job:
             'weights': self.restorer.fingerprint(),
             'version': __version__,
             'frames': [self.start, self.stop],
-            'fps': str(self.source.look.rate),
-            'size': [self.source.look.width, self.source.look.height],
+            'fps': str(self.source.info.rate),
+            'size': [self.source.info.width, self.source.info.height],
             **self.restorer.settings(),
             'codec': [options.codec, options.crf, options.preset, options.pix_fmt],
             'without': list(options.without),
@@ -290,14 +291,14 @@ class _Job:
 
     def _decide(self) -> dict[str, Any]:
         """What depends on this machine at this moment, and must not change when resuming."""
-        look = self.source.look
-        pictures = list(islice(self.source.pictures(self.start, self.stop), _FIRST_FRAMES))
+        info = self.source.info
+        pictures = list(islice(self.source.iterate(self.start, self.stop), _FIRST_FRAMES))
         if not pictures:
             raise DataError(
                 f'{self.source.path} has no frame {self.start}. {self.source.damage or ""}'
             )
         rgbs = [picture.rgb for picture in pictures]
-        plan = self.restorer.plan(look.height, look.width, rgbs[0].itemsize)
+        plan = self.restorer.plan(info.height, info.width, rgbs[0].itemsize)
         return {
             'plan': asdict(plan),
             'dtype': self.restorer.choose_dtype(rgbs),
@@ -307,7 +308,7 @@ class _Job:
 
     def _sinks(self) -> dict[str, Sink]:
         sinks: dict[str, Sink] = {}
-        look, scale = self.source.look, self.restorer.scale
+        info, scale = self.source.info, self.restorer.scale
         streams = self.source.path if self.source.has_streams else None
         for name, path in self.outputs.items():
             folder = self.parts.folder / name
@@ -315,16 +316,16 @@ class _Job:
                 sinks[name] = FolderSink(folder)
                 continue
             beside = name == 'compare' and self.options.compare_mode == 'side'
-            settings = self._encoder_for(path, scaled(look, scale, 2 if beside else 1))
+            settings = self._encoder_for(path, info.scaled(scale, 2 if beside else 1))
             compose = COMPARISONS[self.options.compare_mode] if name == 'compare' else None
             sinks[name] = VideoSink(folder, path, settings, streams, self.options.without, compose)
             self.encoder = f'{settings.codec}, {settings.pix_fmt}'
         return sinks
 
-    def _encoder_for(self, path: Path, look: Any) -> EncoderSettings:
+    def _encoder_for(self, path: Path, info: VideoInfo) -> EncoderSettings:
         options = self.options
         return choose_encoder(
-            look,
+            info,
             path.suffix.lower(),
             codec=options.codec,
             crf=options.crf,
@@ -354,7 +355,7 @@ class _Job:
             for sink in sinks:
                 stack.callback(sink.abandon)
             bar = stack.enter_context(self._bar(resumed, plan, decided['dtype']))
-            source = Prefetcher(self.source.pictures(first, self.stop), _FRAMES_AHEAD)
+            source = Prefetcher(self.source.iterate(first, self.stop), _FRAMES_AHEAD)
             stack.callback(source.close)
             writer = BackgroundCalls(plan.step)
             stack.callback(writer.abandon)
@@ -407,7 +408,7 @@ class _Job:
         self, sinks: dict[str, Sink], decided: dict[str, Any], end: dict[str, Any]
     ) -> list[str]:
         """Make the outputs; the main one last. Returns notes."""
-        base = self.source.look.time_base
+        base = self.source.info.time_base
         cut_off = self.stop is not None or end['damage'] is not None
         cut = TimeRange(
             start=decided['start_time'] * base if self.start else None,

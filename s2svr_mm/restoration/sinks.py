@@ -12,7 +12,7 @@ import numpy as np
 
 from ..io.encoding import EncoderSettings, SegmentEncoder
 from ..io.muxing import Muxer, TimeRange
-from ..io.sources import Frame
+from ..io.reader import Frame
 from ..utils.files import AtomicBackend
 
 

@@ -543,11 +543,11 @@ def test_full_disk(movie, tmp_path, monkeypatch):
 
 
 def test_an_error_of_the_decoder_ends_all(movie, tmp_path, monkeypatch):
-    real = pipeline.open_source
+    real = pipeline.open_reader
 
     def broken(*args):
         source = real(*args)
-        pictures = source.pictures
+        pictures = source.iterate
 
         def fail(start, stop):
             for index, picture in enumerate(pictures(start, stop)):
@@ -555,10 +555,10 @@ def test_an_error_of_the_decoder_ends_all(movie, tmp_path, monkeypatch):
                     raise DataError('in.mkv: boom')
                 yield picture
 
-        source.pictures = fail
+        source.iterate = fail
         return source
 
-    monkeypatch.setattr(pipeline, 'open_source', broken)
+    monkeypatch.setattr(pipeline, 'open_reader', broken)
     with pytest.raises(DataError, match='boom'):
         run(movie, tmp_path / 'out.mkv', segment=4)
     assert not [t for t in threading.enumerate() if t.name.startswith('restore')]

@@ -9,6 +9,7 @@ import numpy as np
 from mmagic.registry import TRANSFORMS
 
 from ...io.codec import DECODERS, SMALLEST_SIDE, encoder_params, recompress
+from ...io.color import BT601, ColorInfo, from_rgb, to_rgb
 from ...io.images import to_uint8
 from .degradation import ClipDegradation
 
@@ -74,7 +75,8 @@ def compress_frames(frames: Iterable[np.ndarray], codec: str, params: str) -> It
     Yields:
         np.ndarray: Frames (h, w, 3), uint8, as many as came in.
     """
-    size = []
+    size: list[int] = []
+    color = ColorInfo(matrix=BT601)
 
     def pictures() -> Iterator[av.VideoFrame]:
         for frame in frames:
@@ -82,8 +84,8 @@ def compress_frames(frames: Iterable[np.ndarray], codec: str, params: str) -> It
             bottom = max(SMALLEST_SIDE - height, height % 2)
             right = max(SMALLEST_SIDE - width, width % 2)
             padded = cv2.copyMakeBorder(to_uint8(frame), 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-            yield av.VideoFrame.from_ndarray(padded, format='rgb24').reformat(format='yuv420p')
+            yield from_rgb(padded, 'yuv420p', color)
 
     for picture in recompress(pictures(), codec, params):
         height, width = size
-        yield np.ascontiguousarray(picture.to_ndarray(format='rgb24')[:height, :width])
+        yield np.ascontiguousarray(to_rgb(picture, color)[:height, :width])
