@@ -1,33 +1,21 @@
-# Student for compressed video: x265 at QP 37.
+# Student for compressed video: x265 at QP 37. Those for x4 down and for blur start from here.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/flow_distillation.py',
-    '_base_/datasets/flow_clips.py',
+    '_base_/datasets/flow_degraded.py',
     '_base_/schedules/flow.py',
 ]
 
+compress = dict(type='CompressVideo', qp=37)
 train_pipeline = [
     dict(type='LoadClip'),
-    dict(type='FixedCrop', keys=['gt'], crop_size=(192, 192)),
-    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='vertical'),
-    dict(type='CompressVideo', qp=37),
+    _base_.crop,
+    *_base_.flips,
+    compress,
     dict(type='PackInputs'),
 ]
-val_pipeline = [
-    dict(type='LoadClip'),
-    dict(type='LoadFlow'),
-    dict(type='CompressVideo', qp=37),
-    dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid']),
-]
-train_dataloader = dict(
-    dataset=dict(
-        data_prefix=dict(_delete_=True, gt='train/gt'),
-        num_input_frames=2,
-        pipeline=train_pipeline,
-    )
-)
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_pair, compress, _base_.pack_pair]))
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

@@ -1,36 +1,14 @@
 # Student for x4 super-resolution: MATLAB's bicubic downsampling.
-_base_ = [
-    '_base_/default_runtime.py',
-    '_base_/models/flow_distillation.py',
-    '_base_/datasets/flow_clips.py',
-    '_base_/schedules/flow.py',
-]
+_base_ = ['flow_student_compress.py']
 
+down = dict(type='BicubicDownsample', scale=4)
 train_pipeline = [
     dict(type='LoadClip'),
     dict(type='FixedCrop', keys=['gt'], crop_size=(384, 384)),
-    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='Flip', keys=['gt'], flip_ratio=0.5, direction='vertical'),
-    dict(type='BicubicDownsample', scale=4),
+    *_base_.flips,
+    down,
     dict(type='PackInputs'),
 ]
-val_pipeline = [
-    dict(type='LoadClip'),
-    dict(type='LoadFlow'),
-    dict(type='BicubicDownsample', scale=4),
-    dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid']),
-]
-train_dataloader = dict(
-    dataset=dict(
-        data_prefix=dict(_delete_=True, gt='train/gt'),
-        num_input_frames=2,
-        pipeline=train_pipeline,
-    )
-)
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_pair, down, _base_.pack_pair]))
 test_dataloader = val_dataloader
-
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
-train_cfg = dict(max_iters=40_000)
-# The last weights count: the pairs with true flow give figures, they choose nothing.
-default_hooks = dict(checkpoint=dict(interval=2500, save_best=None))
