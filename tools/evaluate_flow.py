@@ -12,7 +12,11 @@ def parse_args() -> argparse.Namespace:
         description='Measure flow estimators on clean and degraded frames, beside zero flow and '
         "OpenCV's DIS."
     )
-    parser.add_argument('data', help='folder of scenes with frame10.png, frame11.png, flow10.flo')
+    parser.add_argument(
+        'data',
+        help='folder of scenes with frame10.png, frame11.png, flow10.flo, or with frame_0001.png, ..., '
+        'flow_0001.flo, ... and masks occlusion_0001.png, invalid_0001.png',
+    )
     parser.add_argument(
         '--model',
         nargs=3,

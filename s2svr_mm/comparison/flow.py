@@ -3,6 +3,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 
 from ..checkpoints.matching import load_weights
 from ..errors import ConfigError
-from ..evaluation import flow_errors, mean_errors
+from ..evaluation import mean_errors, sample_errors
 from ..io.flow_files import flow_to_rgb
-from ..models.flow import neighbour_flows
+from ..models.flow.estimators import resize_input
 from ..models.flow.unsupervised import flow_at
+from ..ops.resize_flow import resize_flow
 from ..training.config import load_config
 from ..utils.files import AtomicBackend
+from ..utils.profiling import count_macs
 
 DEGRADATIONS = {
     'clean': [],
@@ -52,9 +55,8 @@ class Estimator:
     @torch.no_grad()
     def __call__(self, ref: Tensor, supp: Tensor) -> Tensor:
         """Estimates the flow from ``ref`` to ``supp``, (n, 2, h, w)."""
-        if self.input_size is None:
-            return self.module(ref, supp)
-        return neighbour_flows(self.module, [ref, supp], self.input_size)[1][0]
+        flow = self.module(*(resize_input(frame, self.input_size) for frame in (ref, supp)))
+        return flow if self.input_size is None else resize_flow(flow, ref.shape[-2:])
 
 
 def build_estimator(name: str, config: str, checkpoint: str | None, device: str) -> Estimator:
@@ -103,7 +105,8 @@ class FlowTable:
     """Errors of each estimator on each pair of each degradation.
 
     Attributes:
-        rows (dict): (estimator, degradation) -> scene -> errors as of :func:`flow_errors`.
+        rows (dict): (estimator, degradation) -> scene -> errors as of :func:`.sample_errors`, and
+            ``GMACs`` and ``seconds``.
     """
 
     rows: dict[tuple[str, str], dict[str, dict[str, float]]] = field(default_factory=dict)
@@ -113,18 +116,34 @@ class FlowTable:
         return mean_errors(list(self.rows[estimator, degradation].values()))
 
     def to_markdown(self) -> str:
-        """Mean end-point errors, one-pixel outliers in brackets: a row for each estimator."""
+        """Mean errors, alignment and cost: three tables, a row for each estimator."""
+        return '\n'.join(
+            self._table(heading, cell)
+            for heading, cell in (
+                (
+                    'end-point error in pixels (share above 1)',
+                    '{EPE:.3f} ({EPE_1px:.1f} %)',
+                ),
+                (
+                    'alignment error in grey levels of 255 (of the true flow)',
+                    '{alignment:.2f} ({alignment_true:.2f})',
+                ),
+                (
+                    'G multiply-adds a pair, seconds a pair',
+                    '{GMACs:.2f}, {seconds:.3f}',
+                ),
+            )
+        )
+
+    def _table(self, heading: str, cell: str) -> str:
         estimators = list(dict.fromkeys(name for name, _ in self.rows))
         kinds = list(dict.fromkeys(kind for _, kind in self.rows))
         lines = [
-            '| end-point error in pixels (share above 1) | '
-            + ' | '.join(_HEADINGS[kind] for kind in kinds)
-            + ' |',
+            f'| {heading} | ' + ' | '.join(_HEADINGS[kind] for kind in kinds) + ' |',
             '|---' * (len(kinds) + 1) + '|',
         ]
         for name in estimators:
-            means = [self.mean(name, kind) for kind in kinds]
-            cells = [f'{mean["EPE"]:.3f} ({mean["EPE_1px"]:.1f} %)' for mean in means]
+            cells = [cell.format(**self.mean(name, kind)) for kind in kinds]
             lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
         return '\n'.join(lines) + '\n'
 
@@ -175,19 +194,19 @@ def evaluate_flow(
     Raises:
         DataError: If the data cannot be used.
     """
-    estimators = list(estimators)
+    estimators = [_Meter(estimator) for estimator in estimators]
     table = FlowTable()
     for kind in degradations:
         for sample in _pairs(data_root, kind):
             frames = sample['inputs'].float().div(255).to(device)
-            true = sample['data_samples'].gt_flow.numpy()
-            valid = sample['data_samples'].gt_valid[0].numpy() > 0
-            scene = sample['data_samples'].metainfo['key']
+            truth = sample['data_samples']
+            true, valid = truth.gt_flow.numpy(), truth.gt_valid[0].numpy() > 0
+            scene = truth.metainfo['key']
             for estimator in estimators:
-                flow = estimator(frames[:1], frames[1:])
+                flow, cost = estimator(frames[:1], frames[1:])
                 flow = flow_at(flow.float(), true.shape[1:])[0].cpu().numpy()
                 scenes = table.rows.setdefault((estimator.name, kind), {})
-                scenes[scene] = flow_errors(flow, true, valid)
+                scenes[scene] = sample_errors(flow, truth.to_dict()) | cost
                 if pictures:
                     longest = np.linalg.norm(true, axis=0)[valid].max()
                     name = f'{kind}_{estimator.name.replace(" ", "_")}'
@@ -199,12 +218,42 @@ def evaluate_flow(
     return table
 
 
+class _Meter:
+    """An estimator whose multiply-adds are counted and whose time is taken."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.name = estimator.name
+        self._estimator = estimator
+        self._macs: dict[torch.Size, int] = {}
+
+    def __call__(self, ref: Tensor, supp: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """The flow, and the cost of the pair: ``GMACs`` and ``seconds``."""
+        if ref.shape not in self._macs:
+            # The first call of a size also warms up what is timed.
+            self._macs[ref.shape] = count_macs(lambda: self._estimator(ref, supp))
+        _wait_for(ref.device)
+        start = time.perf_counter()
+        flow = self._estimator(ref, supp)
+        _wait_for(ref.device)
+        seconds = time.perf_counter() - start
+        return flow, dict(GMACs=self._macs[ref.shape] / 1e9, seconds=seconds)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
 def _pairs(data_root: str, kind: str) -> Iterable[dict]:
     pipeline = [
         dict(type='LoadClip'),
         dict(type='LoadFlow'),
         *DEGRADATIONS[kind],
-        dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid'], meta_keys=['key']),
+        dict(
+            type='PackInputs',
+            data_keys=['gt_flow', 'gt_valid', 'gt_visible', 'gt_clean'],
+            meta_keys=['key'],
+        ),
     ]
     return DATASETS.build(dict(type='FlowPairDataset', data_root=data_root, pipeline=pipeline))
 

@@ -1,5 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import csv
+import re
 
 import cv2
 import mmcv
@@ -50,14 +51,23 @@ def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoi
     assert result.status == 0, result.output
     table = (tmp_path / 'table.md').read_text()
     assert table.strip() in result.output
-    lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
-    assert lines[0][1:] == ['clean', 'x4 down', 'QP 37', 'blur']
-    rows = {line[0]: line[1:] for line in lines[2:]}
-    assert list(rows) == ['zero flow', 'DIS', 'student', 'as a restorer sees']
+    rows, aligned, cost = (cells_of(part) for part in table.split('\n\n'))
     motion = f'{np.hypot(*SHIFT):.3f} (100.0 %)'
     assert rows['zero flow'] == rows['student'] == [motion] * 4
     assert rows['as a restorer sees'] == [motion] * 4
     assert float(rows['DIS'][0].split()[0]) < 0.3
+    # Degraded or not, it is the clean frames that are compared, and the truth aligns them.
+    still = aligned['zero flow']
+    assert still == aligned['student']
+    assert len({cell.split()[1] for row in aligned.values() for cell in row}) == 1
+    found, true = map(float, re.findall(r'[0-9.]+', aligned['DIS'][0]))
+    assert true < 0.2 * float(still[0].split()[0])
+    assert found < 0.5 * float(still[0].split()[0])
+    macs = {name: [float(c.split(',')[0]) for c in cells] for name, cells in cost.items()}
+    assert macs['DIS'] == [0] * 4
+    assert macs['student'][0] == pytest.approx(128 * 128 * 107_158 / 1e9, abs=0.01)
+    assert macs['student'][1] == pytest.approx(macs['student'][0] / 4, rel=0.01)
+    assert macs['as a restorer sees'][1] == pytest.approx(macs['student'][0] / 4, rel=0.01)
 
     with open(tmp_path / 'table.csv') as file:
         figures = list(csv.DictReader(file))
@@ -68,6 +78,15 @@ def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoi
     assert errors[2] == pytest.approx(sum(errors[:2]) / 2, abs=1e-3)
     picture = cv2.imread(str(tmp_path / 'pictures' / 'Yard' / 'sr_DIS.png'))
     assert picture.shape == (66, 80, 3)
+
+
+def cells_of(table):
+    """The cells of each row of a Markdown table by its first one."""
+    lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
+    assert lines[0][1:] == ['clean', 'x4 down', 'QP 37', 'blur']
+    rows = {line[0]: line[1:] for line in lines[2:]}
+    assert list(rows) == ['zero flow', 'DIS', 'student', 'as a restorer sees']
+    return rows
 
 
 @pytest.mark.parametrize('case', ['data', 'weights', 'config', 'out'])

@@ -110,6 +110,60 @@ def test_middlebury_layout(middlebury):
     assert samples[1].gt_valid[0, 3, 4] == 0
 
 
+@pytest.fixture
+def sintel(tmp_path):
+    """Three frames of one scene by Sintel's names, the first flow with both masks."""
+    root = tmp_path / 'sintel'
+    folder = root / 'alley'
+    write_frames(folder, moving_clip(3, 24, 32))
+    for index in range(3):
+        (folder / f'{index:08d}.png').rename(folder / f'frame_{index + 1:04d}.png')
+    for number in (1, 2):
+        flow = np.full((24, 32, 2), number, np.float32)
+        mmcv.flowwrite(flow, str(folder / f'flow_{number:04d}.flo'))
+    for name, column in (('occlusion', 5), ('invalid', 6)):
+        mask = np.zeros((24, 32), np.uint8)
+        mask[:, column] = 255
+        cv2.imwrite(str(folder / f'{name}_0001.png'), mask)
+    return root
+
+
+def test_layout_and_masks_of_sintel(sintel):
+    register_all_modules()
+    pack = dict(
+        type='PackInputs',
+        data_keys=['gt_flow', 'gt_valid', 'gt_visible', 'gt_clean'],
+        meta_keys=['key'],
+    )
+    data = DATASETS.build(
+        dict(type='FlowPairDataset', data_root=str(sintel), pipeline=[*PIPELINE[:2], pack])
+    )
+    first, second = (sample['data_samples'] for sample in data)
+    assert [s.metainfo['key'] for s in (first, second)] == ['alley/flow_0001', 'alley/flow_0002']
+    assert (first.gt_flow == 1).all()
+    assert (second.gt_flow == 2).all()
+    clip = torch.from_numpy(moving_clip(3, 24, 32)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(data[1]['inputs'], clip[1:])
+    torch.testing.assert_close(second.gt_clean, clip[1:].flatten(0, 1).float())
+    for mask, column in ((first.gt_visible, 5), (first.gt_valid, 6)):
+        assert mask.shape == (1, 24, 32)
+        assert mask.sum() == 24 * 31
+        assert (mask[..., column] == 0).all()
+    assert (second.gt_visible == 1).all()
+    assert (second.gt_valid == 1).all()
+
+    for name in ('occlusion', 'invalid'):
+        path = sintel / 'alley' / f'{name}_0001.png'
+        whole = path.read_bytes()
+        cv2.imwrite(str(path), np.zeros((24, 30), np.uint8))
+        with pytest.raises(DataError, match=rf'{name}_0001\.png is 30x24, but its frame .* 32x24'):
+            data[0]
+        path.write_bytes(whole[:40])
+        with pytest.raises(DataError, match=rf'{name}_0001\.png .* is truncated'):
+            data[0]
+        path.write_bytes(whole)
+
+
 def test_kitti_layout(tmp_path, flow):
     register_all_modules()
     (tmp_path / 'image_2').mkdir()

@@ -10,7 +10,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type='LoadClip'),
     dict(type='LoadFlow'),
-    dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid']),
+    dict(type='PackInputs', data_keys=['gt_flow', 'gt_valid', 'gt_visible', 'gt_clean']),
 ]
 
 train_dataloader = dict(

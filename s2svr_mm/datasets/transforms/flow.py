@@ -9,20 +9,25 @@ from mmcv.transforms import BaseTransform
 
 from ...errors import DataError
 from ...io.flow_files import read_flow
-from ...io.images import to_uint8
+from ...io.images import read_image, to_uint8
 from ...ops.synthetic_flow import KnownWarps
 from .degradation import ClipDegradation
 
 
 @TRANSFORMS.register_module()
 class LoadFlow(BaseTransform):
-    """Load the true flow of a pair whose frames are loaded.
+    """Load the true flow of a pair whose frames are loaded, and its masks.
 
-    Required keys: ``flow_path``, ``img`` (two frames). Added keys: ``gt_flow``, (h, w, 2),
-    float32, pixels, x first; ``gt_valid``, (h, w, 1), float32, 1 where it is known.
+    It comes before any degradation: the frames are kept as they are for the alignment error.
+
+    Required keys: ``flow_path``, ``img`` (two frames). Optional keys: ``occlusion_path``,
+    ``invalid_path``. Added keys: ``gt_flow``, (h, w, 2), float32, pixels, x first; ``gt_valid``,
+    (h, w, 1), float32, 1 where it is known; ``gt_visible``, (h, w, 1), float32, 1 where the pixel
+    is seen in the second frame too, as far as a mask says so; ``gt_clean``, (h, w, 6), float32,
+    both frames, RGB in [0, 255].
 
     Raises:
-        DataError: The file is damaged, or of another size than the frames.
+        DataError: A file is damaged, or of another size than the frames.
     """
 
     def transform(self, results: dict) -> dict:
@@ -35,18 +40,35 @@ class LoadFlow(BaseTransform):
             dict: The sample with its flow.
         """
         flow, valid = read_flow(results['flow_path'])
-        if flow.shape[:2] != results['img'][0].shape[:2]:
-            h, w = results['img'][0].shape[:2]
-            raise DataError(
-                f'{results["flow_path"]} is {flow.shape[1]}x{flow.shape[0]}, but its frame '
-                f'{results["img_path"][0]} is {w}x{h}.'
-            )
+        _check_size(results['flow_path'], flow, results)
+        valid = valid & ~self._mask('invalid', results)
         results['gt_flow'] = flow
         results['gt_valid'] = valid[..., None].astype(np.float32)
+        results['gt_visible'] = (~self._mask('occlusion', results))[..., None].astype(np.float32)
+        results['gt_clean'] = np.concatenate(results['img'], -1).astype(np.float32)
         return results
+
+    @staticmethod
+    def _mask(name: str, results: dict) -> np.ndarray:
+        """Where a mask of the sample is set, (h, w), bool; nowhere if there is none."""
+        path = results.get(f'{name}_path')
+        if path is None:
+            return np.zeros(results['img'][0].shape[:2], bool)
+        mask = read_image(path)
+        _check_size(path, mask, results)
+        return mask.max(-1) > 0
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
+
+
+def _check_size(path: str, loaded: np.ndarray, results: dict) -> None:
+    (h, w), (rows, columns) = results['img'][0].shape[:2], loaded.shape[:2]
+    if (h, w) != (rows, columns):
+        raise DataError(
+            f'{path} is {columns}x{rows}, but its frame {results["img_path"][0]} is {w}x{h}: they '
+            'must be of one size. Check that they belong together.'
+        )
 
 
 @TRANSFORMS.register_module()
@@ -62,8 +84,8 @@ class KnownMotion(BaseTransform):
     from the first frame to the second, pixels, x first.
 
     Args:
-        max_motion (float): Longest vector in pixels. Default: 16.0.
-        max_layers (int): Most layers, the background among them. Default: 4.
+        max_motion (float): Longest vector in pixels. Defaults to 16.0.
+        max_layers (int): Most layers, the background among them. Defaults to 4.
     """
 
     def __init__(self, max_motion: float = 16.0, max_layers: int = 4) -> None:
@@ -104,9 +126,9 @@ class PairMotionBlur(ClipDegradation):
     between frames is what GoPro's data have on average.
 
     Args:
-        exposure (float): Over the time between the frames. Default: 1.0.
-        gamma (float): Exponent from values to linear light. Default: 2.2.
-        samples (int): Instants that are averaged. Default: 17.
+        exposure (float): Over the time between the frames. Defaults to 1.0.
+        gamma (float): Exponent from values to linear light. Defaults to 2.2.
+        samples (int): Instants that are averaged. Defaults to 17.
     """
 
     def __init__(self, exposure: float = 1.0, gamma: float = 2.2, samples: int = 17) -> None:

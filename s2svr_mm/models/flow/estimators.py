@@ -35,10 +35,7 @@ def neighbour_flows(
         each, (n, 2, h, w), in pixels of ``frames``, x first.
     """
     size = frames[0].shape[-2:]
-    if isinstance(input_size, int):
-        input_size = (input_size * size[0], input_size * size[1])
-    if input_size is not None:
-        frames = [_resize(frame, input_size) for frame in frames]
+    frames = [resize_input(frame, input_size) for frame in frames]
     if hasattr(estimator, 'neighbour_flows'):
         flows = estimator.neighbour_flows(frames)
     else:
@@ -50,5 +47,18 @@ def neighbour_flows(
     return flows
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, tuple(size), mode='bilinear', align_corners=True)
+def resize_input(frame: Tensor, input_size: tuple[int, int] | int | None) -> Tensor:
+    """Resizes a frame for an estimator.
+
+    Args:
+        frame (Tensor): (n, 3, h, w).
+        input_size (tuple[int, int] | int, optional): As for :func:`neighbour_flows`.
+
+    Returns:
+        Tensor: The frame of that size; itself if ``input_size`` is None.
+    """
+    if input_size is None:
+        return frame
+    if isinstance(input_size, int):
+        input_size = (input_size * frame.shape[-2], input_size * frame.shape[-1])
+    return F.interpolate(frame, tuple(input_size), mode='bilinear', align_corners=True)
