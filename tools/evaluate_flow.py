@@ -14,8 +14,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         'data',
-        help='folder of scenes with frame10.png, frame11.png, flow10.flo, or with frame_0001.png, ..., '
-        'flow_0001.flo, ... and masks occlusion_0001.png, invalid_0001.png',
+        help='folder of scenes with frame10.png, frame11.png, flow10.flo, or with frame_0001.png, '
+        'frame_0002.png, flow_0001.flo and, for masks, occlusion_0001.png, invalid_0001.png',
     )
     parser.add_argument(
         '--model',

@@ -194,7 +194,7 @@ def evaluate_flow(
     Raises:
         DataError: If the data cannot be used.
     """
-    estimators = [_Meter(estimator) for estimator in estimators]
+    meters = [_Meter(estimator) for estimator in estimators]
     table = FlowTable()
     for kind in degradations:
         for sample in _pairs(data_root, kind):
@@ -202,7 +202,7 @@ def evaluate_flow(
             truth = sample['data_samples']
             true, valid = truth.gt_flow.numpy(), truth.gt_valid[0].numpy() > 0
             scene = truth.metainfo['key']
-            for estimator in estimators:
+            for estimator in meters:
                 flow, cost = estimator(frames[:1], frames[1:])
                 flow = flow_at(flow.float(), true.shape[1:])[0].cpu().numpy()
                 scenes = table.rows.setdefault((estimator.name, kind), {})
