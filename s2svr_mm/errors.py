@@ -43,6 +43,10 @@ class MissingPackageError(S2SVRError, ImportError):
     """An optional package that a feature needs is not installed."""
 
 
+class MissingOpError(S2SVRError, NotImplementedError):
+    """An operator that only a compiled mmcv has is called where none is installed."""
+
+
 class StackError(S2SVRError, ImportError):
     """The installed packages do not work together."""
 

@@ -16,6 +16,8 @@ import torch
 from helpers.clips import degrade, moving_clip, write_frames
 from helpers.tool_process import CHECKOUT, ToolProcess, ToolResult
 
+import s2svr_mm  # noqa: F401  # first: without compiled operators mmagic imports only after it
+
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 

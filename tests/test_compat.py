@@ -1,12 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import os
-import subprocess
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import mmcv
 import numpy as np
 import pytest
 import torch
@@ -14,136 +11,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 
 from s2svr_mm.checkpoints.files import load_checkpoint_file
-from s2svr_mm.compat import import_mmflow, stack
 from s2svr_mm.errors import CheckpointError
-
-CHECKOUT = Path(__file__).resolve().parents[1]
-
-
-def run_python(*args: str, overlay: Path | None = None) -> subprocess.CompletedProcess:
-    """Run Python on the checkout; what lies in ``overlay`` hides the installed packages."""
-    folders = [str(folder) for folder in (overlay, CHECKOUT) if folder]
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(folders)}
-    return subprocess.run(
-        [sys.executable, *args], env=env, cwd=overlay, capture_output=True, text=True
-    )
-
-
-def pretend_installed(overlay: Path, name: str, version: str) -> None:
-    """Write the metadata by which pip and importlib know an installed package."""
-    folder = overlay / f'{name}-{version}.dist-info'
-    folder.mkdir(parents=True)
-    (folder / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
-
-
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """The installed versions as the check sees them; all tested, and a test changes some."""
-    versions = {package.name: package.tested for package in stack.PACKAGES}
-    monkeypatch.setattr(stack, '_version', versions.get)
-    return versions
-
-
-class TestStack:
-    @pytest.mark.parametrize(
-        ('name', 'version'),
-        [
-            ('numpy', '2.0.0rc1'),
-            ('mmcv', '2.2.0'),
-            ('mmcv', '1.7.2'),
-            ('diffusers', '0.25'),
-            ('transformers', '5.0.0'),
-            ('huggingface-hub', '0.26.0'),
-            ('torch', '2.5.1+cu124'),
-        ],
-    )
-    def test_version_known_to_fail(self, installed, name, version):
-        installed[name] = version
-        tested = next(package.tested for package in stack.PACKAGES if package.name == name)
-        with pytest.raises(stack.StackError) as caught:
-            stack.check_stack()
-        assert f'{name} {version}: ' in str(caught.value)
-        assert f'{name}=={tested}' in str(caught.value)
-
-    def test_all_faults_at_once(self, installed):
-        installed.update({'numpy': '2.1.0', 'diffusers': None})
-        with pytest.raises(stack.StackError, match=r'(?s)numpy 2\.1\.0: .*diffusers -: pip'):
-            stack.check_stack()
-
-    @pytest.mark.parametrize(
-        ('name', 'version', 'verdict'),
-        [
-            ('torch', '2.11.0+cpu', 'tested'),
-            ('torch', '2.12.1+cu130', 'untested'),
-            ('mmcv', '2.1.9', 'untested'),
-            ('mmcv', '2.0', 'untested'),
-            ('mmflow', None, 'optional'),
-        ],
-    )
-    def test_what_may_work_is_no_error(self, installed, name, version, verdict):
-        installed[name] = version
-        findings = {finding.name: finding for finding in stack.inspect_versions()}
-        assert findings[name].verdict == verdict
-        assert not any(finding.is_fault for finding in findings.values())
-
-    def test_mmcv_lite(self, installed):
-        installed.update({'mmcv': None, 'mmcv-lite': '2.1.0'})
-        with pytest.raises(stack.StackError, match='mmcv-lite has no compiled ops: pip uninstall'):
-            stack.check_stack()
-
-    def test_numpy_2(self, tmp_path):
-        pretend_installed(tmp_path, 'numpy', '2.1.3')
-        done = run_python('-c', 'import s2svr_mm', overlay=tmp_path)
-        assert done.returncode == 1
-        assert 'numpy 2.1.3: mmagic 1.2 uses names that numpy 2 removed' in done.stderr
-        assert 'pip install numpy==1.26.4' in done.stderr
-
-    def test_mmcv_without_ops(self, tmp_path):
-        (tmp_path / 'mmcv').mkdir()
-        (tmp_path / 'mmcv' / '__init__.py').write_text('__version__ = "2.1.0"\n')
-        done = run_python('-c', 'import s2svr_mm', overlay=tmp_path)
-        assert done.returncode == 1
-        assert "No module named 'mmcv._ext'" in done.stderr
-        assert 'its compiled ops are missing' in done.stderr
-        assert '--no-build-isolation mmcv==2.1.0' in done.stderr
-
-    def test_report_of_a_broken_stack(self, tmp_path):
-        pretend_installed(tmp_path, 'numpy', '2.1.3')
-        pretend_installed(tmp_path, 'transformers', '4.40.0')
-        done = run_python('-m', 's2svr_mm.compat', overlay=tmp_path)
-        rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
-        assert done.returncode == 1
-        assert done.stderr == ''
-        assert rows['numpy'][1:4] == ['2.1.3', '1.26.4', 'broken']
-        assert rows['transformers'][1:] == ['4.40.0', '4.35.2', 'untested']
-        assert rows['torch'][1:] == [torch.__version__.partition('+')[0], '2.11.0', 'tested']
-        assert 'put right: numpy' in done.stdout
-
-    def test_report(self, capsys):
-        assert stack.report() == 0
-        out = capsys.readouterr().out
-        assert all(f'\n{package.name} ' in out for package in stack.PACKAGES)
-        assert 'All that s2svr_mm needs is there, and imports.' in out
-
-    def test_import_is_quiet_and_leaves_mmflow_alone(self):
-        done = run_python('-c', 'import s2svr_mm, sys; print("mmflow" in sys.modules)')
-        assert (done.stdout, done.stderr) == ('False\n', '')
-
-
-class TestMMFlow:
-    def test_import(self):
-        version = mmcv.__version__
-        mmflow = import_mmflow()
-        assert mmcv.__version__ == version
-        assert mmflow.__version__.startswith('1.0')
-        from mmflow.models import FlowNetC  # noqa: F401
-
-    def test_not_installed(self, monkeypatch):
-        version = mmcv.__version__
-        monkeypatch.setitem(sys.modules, 'mmflow', None)
-        with pytest.raises(ImportError, match=r'pip install mmflow==1\.0'):
-            import_mmflow()
-        assert mmcv.__version__ == version
 
 
 class _Call:

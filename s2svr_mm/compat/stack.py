@@ -1,80 +1,71 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The packages under s2svr_mm: which versions work together, and what to do about the others."""
+"""The packages under s2svr_mm: which versions work together, and what to do about the others.
+
+The bounds are those of the package's own metadata (``pyproject.toml``): its dependencies, its
+optional ones, and under the extra ``tested`` the versions that the tests ran on.
+"""
 
 import importlib
 import platform
-import re
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
+
 from ..errors import StackError
+from .mmcv_ops import REMEDY, provide_ops, stand_in
+
+# What fails outside the bounds, where that is known.
+REASONS = {
+    'torch': 'older ones do not read checkpoints safely',
+    'numpy': 'mmagic 1.2 uses names that numpy 2 removed',
+    'mmengine': 'mmagic 1.2 refuses mmengine 1',
+    'mmcv-lite': 'mmagic 1.2 refuses mmcv 2.2',
+    'diffusers': 'mmagic 1.2 does not import beside 0.25',
+    'transformers': '4.49 wants huggingface-hub 0.26',
+    'huggingface-hub': 'diffusers 0.24 uses what 0.26 removed',
+    'av': 'older ones have no accurate conversion of colours',
+}
+
+# Other distributions of the same module.
+ALTERNATIVES = {
+    'mmcv-lite': ('mmcv',),
+    'opencv-python': ('opencv-python-headless', 'opencv-contrib-python'),
+}
+
+# What may fail to import where all versions are right: module, its package, the usual reason, and
+# the remedy where that is not to install the tested version.
+IMPORTS = (
+    ('torch', 'torch', 'its installation is damaged', ''),
+    ('torchvision', 'torchvision', 'it was built for another torch; take both from one index', ''),
+    (
+        'cv2',
+        'opencv-python',
+        'a machine without a display needs the headless variant',
+        'pip install --force-reinstall --no-deps opencv-python-headless=={version}',
+    ),
+    ('mmcv.ops', 'mmcv-lite', 'its installation is damaged', ''),
+    ('mmagic.models', 'mmagic', 'a package that it imports is of the wrong version', ''),
+)
 
 
-class Package(NamedTuple):
-    """A distribution of the stack.
+class Bound(NamedTuple):
+    """What the metadata of s2svr_mm says about one distribution."""
 
-    ``tested`` is the version in requirements.txt. Those from ``at_least`` to just before ``below``
-    may work; ``why`` tells what fails outside, ``install`` how to get the tested one.
-    """
-
-    name: str
+    requirement: Requirement
     tested: str
-    at_least: str
-    below: str = ''
-    why: str = ''
-    install: str = 'pip install {name}=={tested}'
-    optional: bool = False
+    optional: bool
 
     @property
     def remedy(self) -> str:
-        """The command that installs the tested version."""
-        return self.install.format(name=self.name, tested=self.tested)
-
-
-PACKAGES = (
-    Package('torch', '2.11.0', '2.6', why='older ones do not read checkpoints safely'),
-    Package('torchvision', '0.26.0', '0.21', why='older ones belong to an older torch'),
-    Package('numpy', '1.26.4', '1.24', '2', 'mmagic 1.2 uses names that numpy 2 removed'),
-    Package(
-        'opencv-python',
-        '4.11.0.86',
-        '4.5',
-        install='pip install --force-reinstall --no-deps opencv-python-headless=={tested}',
-        optional=True,  # its headless and contrib variants hold the same module
-    ),
-    Package('mmengine', '0.10.7', '0.10', '1', 'mmagic 1.2 refuses mmengine 1'),
-    Package(
-        'mmcv',
-        '2.1.0',
-        '2.0',
-        '2.2',
-        'mmagic 1.2 refuses mmcv 2.2',
-        # pip hides torch from a build unless told not to, and then mmcv is built without ops
-        install='with torch installed, pip install "setuptools<81" ninja; pip install '
-        '--force-reinstall --no-deps --no-cache-dir --no-build-isolation {name}=={tested}',
-    ),
-    Package('mmagic', '1.2.0', '1.2', '2', 's2svr_mm plugs into mmagic 1.2'),
-    Package('diffusers', '0.24.0', '0.23', '0.25', 'mmagic 1.2 does not import beside 0.25'),
-    Package('transformers', '4.35.2', '4.27.4', '4.49', '4.49 wants huggingface-hub 0.26'),
-    Package('huggingface-hub', '0.20.3', '0.19.4', '0.26', 'diffusers 0.24 uses what 0.26 removed'),
-    Package('av', '18.1.0' if sys.version_info >= (3, 11) else '17.1.0', '12'),
-    Package('mmflow', '1.0.0rc0', '1.0.0rc0', '2', optional=True),
-)
-
-# What may fail to import where all versions are right: module, its package, the usual reason.
-IMPORTS = (
-    ('torch', 'torch', 'its installation is damaged'),
-    ('torchvision', 'torchvision', 'it was built for another torch; take both from one index'),
-    ('cv2', 'opencv-python', 'a machine without a display needs the headless variant'),
-    ('mmcv._ext', 'mmcv', 'its compiled ops are missing or were built for another torch'),
-    ('mmagic.models', 'mmagic', 'a package that it imports is of the wrong version'),
-)
+        """The command that installs the tested version, or one within the bounds."""
+        version = f'=={self.tested}' if self.tested else str(self.requirement.specifier)
+        return f"pip install '{self.requirement.name}{version}'"
 
 
 class Finding(NamedTuple):
-    """What was found out about one package: a row of the report."""
+    """What was found out about one distribution: a row of the report."""
 
     name: str
     installed: str
@@ -89,7 +80,7 @@ class Finding(NamedTuple):
 
 
 def check_stack() -> None:
-    """Import mmagic, or say which package is at fault.
+    """Import mmagic, or report which package is at fault.
 
     Raises:
         StackError: If a package is missing, of a version known to fail, or does not import.
@@ -103,21 +94,43 @@ def check_stack() -> None:
         )
 
 
+def read_bounds() -> dict[str, Bound]:
+    """Read the dependencies of s2svr_mm from its metadata, by name.
+
+    Returns:
+        dict[str, Bound]: Empty if s2svr_mm is run from a folder without being installed.
+    """
+    try:
+        requirements = [Requirement(line) for line in metadata.requires('s2svr_mm') or []]
+    except metadata.PackageNotFoundError:
+        return {}
+    tested = {
+        r.name: str(r.specifier).removeprefix('==') for r in _of_extra(requirements, 'tested')
+    }
+    needed = _of_extra(requirements, '')
+    optional = _of_extra(requirements, 'flow')
+    return {r.name: Bound(r, tested.get(r.name, ''), r not in needed) for r in (*needed, *optional)}
+
+
 def inspect_versions() -> list[Finding]:
-    """Hold each installed version against the tested one and against what is known to fail."""
-    return [_inspect_version(package) for package in PACKAGES]
+    """Hold each installed version against the tested one and the bounds."""
+    return [_inspect_version(bound) for bound in read_bounds().values()]
 
 
 def inspect_imports() -> list[Finding]:
     """Import the parts that may not fit one another; return the first that fails, if any does."""
-    for module, name, usual_reason in IMPORTS:
+    for module, name, usual_reason, remedy in IMPORTS:
         try:
+            if module == 'mmcv.ops':
+                provide_ops()
             importlib.import_module(module)
         except Exception as error:  # a foreign torchvision, for one, raises a RuntimeError
-            package = next(package for package in PACKAGES if package.name == name)
             what = str(error).strip().split('\n')[-1] or type(error).__name__
-            advice = f'import {module} fails ({what}): {usual_reason}. {package.remedy}'
-            return [Finding(name, _version(name) or '-', package.tested, 'broken', advice)]
+            bound = read_bounds().get(name) or Bound(Requirement(name), '', optional=False)
+            installed = _installed(name)[0]
+            remedy = remedy.format(version=_version(installed)) or bound.remedy
+            advice = f'import {module} fails ({what}): {usual_reason}. {remedy}'
+            return [Finding(installed, _version(installed) or '-', bound.tested, 'broken', advice)]
     return []
 
 
@@ -125,22 +138,24 @@ def report() -> int:
     """Print a table of the stack and what to do about it.
 
     Returns:
-        Exit code: 1 if s2svr_mm cannot work, else 0.
+        int: Exit code: 1 if s2svr_mm cannot work, else 0.
     """
-    findings = {finding.name: finding for finding in inspect_versions()}
-    if not any(finding.is_fault for finding in findings.values()):
-        findings |= {finding.name: finding for finding in inspect_imports()}
-    rows = [('package', 'installed', 'tested', 'verdict', 'what to do'), *findings.values()]
+    findings = inspect_versions()
+    if not any(finding.is_fault for finding in findings):
+        findings += inspect_imports()
+    rows = [('package', 'installed', 'tested', 'verdict', 'what to do'), *findings]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join([*map(str.ljust, row, widths), row[4]]).rstrip())
-    faults = [finding.name for finding in findings.values() if finding.is_fault]
-    print()
-    print(f'Python {platform.python_version()} (tested: 3.10 to 3.12), {platform.platform()}')
+    print(f'\nPython {platform.python_version()}, {platform.platform()}')
+    if not read_bounds():
+        print('s2svr_mm is not installed here (pip install -e .): its bounds are not known.')
+    faults = [finding.name for finding in findings if finding.is_fault]
     if faults:
         print(f's2svr_mm cannot work before this is put right: {", ".join(faults)}')
         return 1
     print(_describe_device())
+    print(_describe_ops())
     print('All that s2svr_mm needs is there, and imports.')
     if not (Path(__file__).resolve().parents[1] / '.mim').is_dir():
         print(
@@ -150,22 +165,39 @@ def report() -> int:
     return 0
 
 
-def _inspect_version(package: Package) -> Finding:
-    name, tested = package.name, package.tested
-    installed = _version(name)
-    if installed is None:
-        if package.optional:
-            return Finding(name, '-', tested, 'optional', f'if needed: {package.remedy}')
-        lite = name == 'mmcv' and _version('mmcv-lite')
-        advice = 'mmcv-lite has no compiled ops: pip uninstall mmcv-lite, then ' if lite else ''
-        return Finding(name, '-', tested, 'missing', advice + package.remedy)
-    release = _release(installed)
-    if release < _release(package.at_least) or (
-        package.below and release >= _release(package.below)
-    ):
-        return Finding(name, installed, tested, 'broken', f'{package.why}: {package.remedy}')
-    is_tested = installed.partition('+')[0] == tested
-    return Finding(name, installed, tested, 'tested' if is_tested else 'untested')
+def _of_extra(requirements: list[Requirement], extra: str) -> list[Requirement]:
+    """Return the requirements of an extra, or with '' those without one."""
+    active = [r for r in requirements if r.marker is None or r.marker.evaluate({'extra': extra})]
+    return [r for r in active if (r.marker is not None and 'extra' in str(r.marker)) == bool(extra)]
+
+
+def _inspect_version(bound: Bound) -> Finding:
+    installed = _installed(bound.requirement.name)
+    name = installed[0]
+    version, tested = _version(name), bound.tested
+    if version is None:
+        if bound.optional:
+            return Finding(name, '-', tested, 'optional', f'if needed: {bound.remedy}')
+        return Finding(name, '-', tested, 'missing', bound.remedy)
+    specifier = bound.requirement.specifier
+    if not specifier.contains(version, prereleases=True):
+        reason = REASONS.get(bound.requirement.name)
+        why = f'{specifier} is needed' + (f' ({reason})' if reason else '')
+        return Finding(name, version, tested, 'broken', f'{why}: {bound.remedy}')
+    if name == 'mmcv' and 'mmcv-lite' in installed:
+        advice = (
+            'mmcv-lite is installed beside it, and they overwrite one another: pip uninstall -y '
+            f'mmcv-lite; pip install --force-reinstall --no-deps mmcv=={version}'
+        )
+        return Finding(name, version, tested, 'conflict', advice)
+    verdict = 'tested' if version.partition('+')[0] == tested else 'untested' if tested else 'fits'
+    return Finding(name, version, tested, verdict)
+
+
+def _installed(name: str) -> list[str]:
+    """Return which distributions of a module are there, or the one wanted if none is."""
+    names = (*ALTERNATIVES.get(name, ()), name)
+    return [one for one in names if _version(one)] or [name]
 
 
 def _version(name: str) -> str | None:
@@ -175,17 +207,30 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """'2.2.0rc1+cpu' -> (2, 2), so that 2.2 and 2.2.0 compare equal."""
-    digits = re.match(r'\d+(\.\d+)*', version)[0]
-    return tuple(int(part) for part in re.sub(r'(\.0+)+$', '', digits).split('.'))
-
-
 def _describe_device() -> str:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+    return f'Device: {device}; CUDA of torch: {torch.version.cuda}'
+
+
+def _describe_ops() -> str:
     import torch
     from mmcv.ops import get_compiling_cuda_version
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
-    return f'Device: {device}; CUDA of torch: {torch.version.cuda}, of mmcv: ' + (
-        get_compiling_cuda_version()
+    replaced = stand_in()
+    if replaced is None:
+        cuda = get_compiling_cuda_version()
+        text = f"mmcv's operators are compiled; CUDA of them: {cuda}"
+        if torch.cuda.is_available() and cuda == 'not available':
+            text += (
+                '. BasicVSR++, EDVR, IconVSR and TDAN do not run on the GPU with them; without '
+                'compiled operators they do: pip uninstall -y mmcv; pip install mmcv-lite==2.1.0'
+            )
+        return text
+    why = f'do not load ({replaced.reason})' if replaced.reason else 'are not compiled'
+    return (
+        f"mmcv's operators {why}: torchvision computes deformable convolutions (BasicVSR++, EDVR, "
+        f'IconVSR, TDAN), and nothing else in s2svr_mm needs them. Where another network does: '
+        f'{REMEDY[0].lower()}{REMEDY[1:]}'
     )

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from ...checkpoints.matching import StrictInit, load_weights
-from ...compat import import_mmflow
+from ...compat import import_mmflow, stand_in
 from ...ops.cost_volume import cost_volume
 from .pwclite import check_pair
 
@@ -48,7 +48,7 @@ class MMFlowEstimator(StrictInit):
 
     Frames become what mmflow loads (BGR, [0, 255], normalised by the config's preprocessor) and
     are padded at the right and the bottom to what the network's pyramid needs. mmflow's
-    correlation has no CPU form; here it has.
+    correlation needs a GPU and a compiled mmcv; here it needs neither.
 
     Args:
         flow_cfg (str | dict): Config of mmflow: a file, the name of one that mmflow ships
@@ -127,16 +127,18 @@ def _config_file(name: str) -> Path:
 
 
 def _correlation() -> type[nn.Module]:
-    """The correlation operator of mmcv, on CPUs too."""
+    """The correlation operator of mmcv, also where mmcv has none: on CPUs, or not compiled."""
     from mmcv.ops import Correlation
+
+    compiled = stand_in() is None
 
     class PortableCorrelation(Correlation):
         def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
-            if input1.is_cuda:
+            if compiled and input1.is_cuda:
                 return super().forward(input1, input2)
             if (self.kernel_size, self.padding) != (1, 0):
                 raise NotImplementedError(
-                    f'{self} has no CPU form here: only kernel_size=1 and padding=0 have.'
+                    f'{self} needs a compiled mmcv and a GPU, unless kernel_size=1 and padding=0.'
                 )
             reach = self.max_displacement * self.dilation_patch
             volume = cost_volume(input1, input2, reach) * input1.shape[1]
