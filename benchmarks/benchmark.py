@@ -125,9 +125,9 @@ def benchmark(args: argparse.Namespace):
     from benchmarks.rounds import agreements, compare, name_of, sweep
     from s2svr_mm.models.zoo import load_network
     from s2svr_mm.utils.devices import pick_device
-    from s2svr_mm.utils.files import check_folder
+    from s2svr_mm.utils.files import make_folder
 
-    check_folder(args.out)
+    make_folder(Path(args.out))
     cases_api.check_clip(args.models, args.frames, args.size)
     device = pick_device(args.device)
     if args.threads:

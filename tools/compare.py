@@ -120,7 +120,7 @@ def compare(args: argparse.Namespace) -> None:
     from s2svr_mm.comparison.comparison import Comparison
     from s2svr_mm.comparison.methods import check_names, load_methods
     from s2svr_mm.comparison.report import write_comparison
-    from s2svr_mm.utils.files import disk_errors, locked
+    from s2svr_mm.utils.files import output_folder
 
     sets = [*args.pairs, *args.clips, *args.video]
     check_names('--pairs, --clips and --video', [name for name, *_ in sets])
@@ -138,7 +138,7 @@ def compare(args: argparse.Namespace) -> None:
         tta=args.tta,
     )
     scale, root = networks[0].scale, Path(args.out)
-    with locked(root), disk_errors(root):
+    with output_folder(root):
         clips = [
             clip
             for name, lq, gt in args.pairs

@@ -2,7 +2,6 @@
 """Restores and measures each clip with each method, and keeps what is done."""
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,10 +17,13 @@ from ..errors import DataError
 from ..evaluation.clip_measurer import ClipMeasurer, Stopwatch
 from ..io.images import read_image, write_png
 from ..utils.files import unfinished
+from ..utils.manifest import check_made, digests_of, note_made, remove_made
 from .clips import ComparedClip
 from .methods import GROUND_TRUTH, Baseline, GroundTruth, Method, NetworkMethod, bicubic
 
 _FIRST_FRAMES = 8
+# What write_comparison makes of the results.
+FILES = ('results.csv', 'table.md', 'report.html')
 
 
 @dataclass
@@ -112,8 +114,10 @@ class Comparison:
 
         Raises:
             DataError: A clip can't be read.
+            OutputError: Something that was not made here stands where a result goes.
             NonFiniteError: A network gives NaN or infinite values.
         """
+        check_made(self.root, FILES)
         results = []
         total = sum(clip.num_frames * len(self.methods(clip)) for clip in self.clips)
         bar = tqdm(
@@ -152,14 +156,14 @@ class Comparison:
                 + (', '.join(sorted(changed)) or 'frame is gone'),
                 file=sys.stderr,
             )
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_made(folder, self.root)
         with unfinished(folder, self.root) as work:
             work.mkdir()
             result = self._restore(method, clip, work, bar)
             content = {'made_of': provenance, 'result': asdict(result)}
             del content['result']['folder']
             (work / 'result.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
+            note_made(folder, digests_of(work), self.root)
         result.folder = folder
         return result
 

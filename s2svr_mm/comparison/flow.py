@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmagic.registry import DATASETS, MODELS
@@ -19,11 +18,12 @@ from ..checkpoints.matching import load_weights
 from ..errors import ConfigError
 from ..evaluation import mean_errors, sample_errors
 from ..io.flow_files import flow_to_rgb
+from ..io.images import encode_png
 from ..models.flow.estimators import resize_input
 from ..models.flow.unsupervised import flow_at
 from ..ops.resize_flow import resize_flow
 from ..training.config import load_config
-from ..utils.files import AtomicBackend
+from ..utils.manifest import write_made
 from ..utils.profiling import count_macs
 
 DEGRADATIONS = {
@@ -166,7 +166,7 @@ class FlowTable:
             path (str): ``.md`` for :meth:`to_markdown`, ``.csv`` for :meth:`to_csv`.
         """
         text = self.to_csv() if path.endswith('.csv') else self.to_markdown()
-        AtomicBackend().put_text(text, path)
+        write_made(Path(path).parent, {Path(path).name: text.encode()})
 
 
 def evaluate_flow(
@@ -210,11 +210,11 @@ def evaluate_flow(
                 if pictures:
                     longest = np.linalg.norm(true, axis=0)[valid].max()
                     name = f'{kind}_{estimator.name.replace(" ", "_")}'
-                    _write_picture(Path(pictures, scene, f'{name}.png'), flow, longest)
+                    _write_picture(pictures, f'{scene}/{name}.png', flow, longest)
             if pictures:
                 shown = np.where(valid, true, np.nan)
                 longest = np.linalg.norm(true, axis=0)[valid].max()
-                _write_picture(Path(pictures, scene, 'true.png'), shown, longest)
+                _write_picture(pictures, f'{scene}/true.png', shown, longest)
     return table
 
 
@@ -258,7 +258,7 @@ def _pairs(data_root: str, kind: str) -> Iterable[dict]:
     return DATASETS.build(dict(type='FlowPairDataset', data_root=data_root, pipeline=pipeline))
 
 
-def _write_picture(path: Path, flow: np.ndarray, longest: float) -> None:
-    rgb = flow_to_rgb(flow.transpose(1, 2, 0), float(longest))
-    _, png = cv2.imencode('.png', rgb[..., ::-1])
-    AtomicBackend().put(png.tobytes(), str(path))
+def _write_picture(root: str, name: str, flow: np.ndarray, longest: float) -> None:
+    path = Path(root, name)
+    picture = flow_to_rgb(flow.transpose(1, 2, 0), float(longest))
+    write_made(path.parent, {path.name: encode_png(picture)}, Path(root))

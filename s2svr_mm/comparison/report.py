@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import ConfigError
-from ..utils.files import AtomicBackend
-from .comparison import Comparison, Result
+from ..utils.manifest import write_made
+from .comparison import FILES, Comparison, Result
 from .methods import GROUND_TRUTH
 from .pictures import ClipPictures, clip_pictures
 from .tables import COLUMNS, FRAME_FIGURES, Tables
@@ -49,10 +49,9 @@ def write_comparison(comparison: Comparison, results: Sequence[Result], title: s
     """
     tables = Tables(results, comparison.floor.name)
     report = build_report(comparison, results, tables, title)
-    paths = [comparison.root / name for name in ('results.csv', 'table.md', 'report.html')]
-    for path, text in zip(paths, (tables.to_csv(), tables.to_markdown(), report), strict=True):
-        AtomicBackend().put_text(text, path)
-    return paths
+    texts = zip(FILES, (tables.to_csv(), tables.to_markdown(), report), strict=True)
+    write_made(comparison.root, {name: text.encode() for name, text in texts})
+    return [comparison.root / name for name in FILES]
 
 
 def build_report(

@@ -15,7 +15,7 @@ from mmengine.runner.base_loop import BaseLoop
 
 from ..checkpoints.files import _POINTER
 from ..checkpoints.matching import check_fit
-from ..utils.files import _PART, AtomicBackend
+from ..utils.files import PART, AtomicBackend
 
 
 @HOOKS.register_module()
@@ -53,7 +53,7 @@ class SafeCheckpointHook(CheckpointHook):
         """
         super().before_train(runner)
         if is_main_process():
-            for part in Path(self.out_dir).glob(f'*.pth.*{_PART}'):
+            for part in Path(self.out_dir).glob(f'*.pth.*{PART}'):
                 part.unlink(missing_ok=True)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from mmagic.registry import HOOKS
 from mmagic.structures import DataSample
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils.files import AtomicBackend
-
-_IMAGE_SUFFIXES = {'.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm'}
+from ..io.images import encode_png
+from ..io.paths import IMAGE_SUFFIXES
+from ..utils.manifest import write_made
 
 
 def _frame_stems(sample: DataSample, count: int) -> list[str]:
@@ -27,7 +24,7 @@ def _frame_stems(sample: DataSample, count: int) -> list[str]:
         paths = sample.get(key) or []
         paths = [paths] if isinstance(paths, str) else paths
         stems = [PurePath(path).stem for path in paths]
-        images = all(PurePath(path).suffix.lower() in _IMAGE_SUFFIXES for path in paths)
+        images = all(PurePath(path).suffix.lower() in IMAGE_SUFFIXES for path in paths)
         if len(paths) == count and images and len(set(stems)) == count:
             return stems
     return [f'{index:08d}' for index in range(count)]
@@ -75,6 +72,7 @@ class SaveFramesHook(Hook):
 
         Raises:
             OSError: If a frame can't be written.
+            OutputError: If the folder holds frames of these names that were not made here.
             ValueError: If two clips would be written to the same folder.
         """
         for sample in outputs or []:
@@ -84,14 +82,11 @@ class SaveFramesHook(Hook):
             if folder in self._written:
                 raise ValueError(f'two clips of the test set would be saved to {folder}')
             self._written.add(folder)
+            contents = {}
             for stem, frame in zip(_frame_stems(sample, len(frames)), frames, strict=True):
-                self._write(folder / f'{stem}.png', frame)
-
-    @staticmethod
-    def _write(path: Path, frame: torch.Tensor) -> None:
-        image = frame.permute(1, 2, 0).float().round().clamp(0, 255).byte().cpu().numpy()
-        encoded = cv2.imencode('.png', np.ascontiguousarray(image))[1]
-        AtomicBackend().put(encoded.tobytes(), path)
+                bgr = frame.permute(1, 2, 0).float().cpu().numpy()
+                contents[f'{stem}.png'] = encode_png(bgr[..., ::-1])
+            write_made(folder, contents, self.out_dir)
 
 
 @HOOKS.register_module()
@@ -116,6 +111,7 @@ class SaveMetricsHook(Hook):
 
         Raises:
             OSError: If the file can't be written.
+            OutputError: If the file exists and was not made here.
         """
         if is_main_process():
             values: dict[str, Any] = {n: float(value) for n, value in (metrics or {}).items()}
@@ -123,4 +119,5 @@ class SaveMetricsHook(Hook):
                 for metric in evaluator.metrics:
                     if clips := getattr(metric, 'clips', None):
                         values[f'{metric.prefix}/clips' if metric.prefix else 'clips'] = clips
-            AtomicBackend().put_text(json.dumps(values, indent=2) + '\n', self.out)
+            content = json.dumps(values, indent=2) + '\n'
+            write_made(self.out.parent, {self.out.name: content.encode()})

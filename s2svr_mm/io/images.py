@@ -64,14 +64,23 @@ def read_image(path: str) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
 
 
-def write_png(path: Path, frame: np.ndarray) -> None:
-    """Write an RGB frame as an 8-bit PNG.
+def encode_png(frame: np.ndarray) -> bytes:
+    """Encode an RGB frame as a PNG.
 
     Args:
-        path (Path): The file.
-        frame (np.ndarray): (h, w, 3), RGB, [0, 255]; rounded to 8 bits.
+        frame (np.ndarray): (h, w, 3), RGB: uint16 becomes a PNG of 16 bits, anything else is
+            rounded from [0, 255] to 8 bits.
+
+    Returns:
+        bytes: Content of the file.
     """
-    path.write_bytes(cv2.imencode('.png', to_uint8(frame)[..., ::-1])[1].tobytes())
+    pixels = frame if frame.dtype == np.uint16 else to_uint8(frame)
+    return cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
+
+
+def write_png(path: Path, frame: np.ndarray) -> None:
+    """Write an RGB frame as a PNG; see :func:`encode_png`."""
+    path.write_bytes(encode_png(frame))
 
 
 def to_uint8(frame: np.ndarray) -> np.ndarray:

@@ -1,16 +1,17 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What a run has done so far, kept beside its output so that the next run goes on from there."""
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..utils.files import AtomicBackend
+from ..utils.files import write_text
+from ..utils.locks import HIDDEN, folder_lock
 
 
 def check_output(path: Path, sources: Sequence[str], overwrite: bool) -> None:
@@ -50,12 +51,8 @@ class ResumeFolder:
     def __init__(self, output: Path) -> None:
         self.folder = output.with_name(f'{output.name}.parts')
         self.folder.mkdir(exist_ok=True)
-        self._lock = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise OutputError(f'another process is writing {output} at this moment') from None
+        self._lock = ExitStack()
+        self._lock.enter_context(folder_lock(self.folder, output))
 
     def resume(self, arguments: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
         """Look for what an earlier run with the same arguments has decided.
@@ -92,7 +89,7 @@ class ResumeFolder:
     def begin(self, arguments: Mapping[str, Any], decided: Mapping[str, Any]) -> None:
         """Write down what this run is about."""
         manifest = {'arguments': dict(arguments), 'decided': dict(decided)}
-        AtomicBackend().put_text(json.dumps(manifest, indent=1), self.folder / 'manifest.json')
+        write_text(self.folder / 'manifest.json', json.dumps(manifest, indent=1))
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -102,11 +99,13 @@ class ResumeFolder:
 
     def set_end(self, **facts: Any) -> None:
         """Write down that all frames are restored, with what was learnt at the end."""
-        AtomicBackend().put_text(json.dumps(facts), self.folder / 'end.json')
+        write_text(self.folder / 'end.json', json.dumps(facts))
 
     def clear(self) -> None:
         """Throw away all parts."""
         for entry in self.folder.iterdir():
+            if entry.name == HIDDEN:
+                continue
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
@@ -116,7 +115,7 @@ class ResumeFolder:
         """Unlock; a folder in which nothing was begun goes."""
         if self.folder.is_dir() and not (self.folder / 'manifest.json').is_file():
             shutil.rmtree(self.folder)
-        os.close(self._lock)
+        self._lock.close()
 
     def remove(self) -> None:
         """Remove the folder, once its contents have become the output."""

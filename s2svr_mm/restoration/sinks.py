@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from ..io.encoding import EncoderSettings, SegmentEncoder
+from ..io.images import encode_png
 from ..io.muxing import Muxer, TimeRange
 from ..io.reader import Frame
-from ..utils.files import AtomicBackend
+from ..utils.files import commit, write_bytes, write_text
 
 
 class Sink(Protocol):
@@ -114,8 +115,7 @@ class VideoSink:
             muxer.write([self._segment(i) for i in range(segments)], last_duration, cut)
         finally:
             muxer.close()
-        _to_disk(self._whole)
-        os.replace(self._whole, output)
+        commit(self._whole, output)
         return muxer.left_out
 
 
@@ -152,14 +152,12 @@ class FolderSink:
 
     def write(self, picture: Frame, restored: np.ndarray) -> None:
         """See :class:`Sink`."""
-        bgr = np.ascontiguousarray(restored[..., ::-1])
-        encoded = cv2.imencode('.png', bgr)[1]
         self._names.append(f'{picture.name}.png')
-        AtomicBackend().put(encoded.tobytes(), self.frames / self._names[-1])
+        write_bytes(self.frames / self._names[-1], encode_png(restored))
 
     def finish(self) -> None:
         """See :class:`Sink`."""
-        AtomicBackend().put_text('\n'.join(self._names), self._marker)
+        write_text(self._marker, '\n'.join(self._names))
 
     def abandon(self) -> None:
         """See :class:`Sink`; frames that are there are simply written again."""
@@ -177,14 +175,6 @@ class FolderSink:
         else:
             os.replace(self.frames, output)
         return []
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def side_by_side(source: np.ndarray, restored: np.ndarray) -> np.ndarray:

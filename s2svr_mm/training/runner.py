@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from ..checkpoints.files import latest_checkpoint
 from ..engine import SaveFramesHook, SaveMetricsHook
 from ..errors import ConfigError, did_you_mean
+from ..utils.manifest import check_made
 from .config import without_pretrained
 
 
@@ -134,11 +135,14 @@ def run_test(
     Raises:
         ConfigError: If the config has no test set, or ``out`` is not a JSON file.
         CheckpointError: If the checkpoint can't be read, or belongs to another model.
+        OutputError: If ``out`` exists and was not made here.
     """
     if cfg.get('test_dataloader') is None:
         raise ConfigError(f'{cfg.filename} has no test_dataloader: there is nothing to test on')
     if out and Path(out).suffix != '.json':
         raise ConfigError(f'--out writes JSON, so its name ends in .json; got {out}')
+    if out:
+        check_made(Path(out).parent, [Path(out).name])
     cfg.load_from = checkpoint
     cfg.resume = False
     cfg.model = without_pretrained(cfg.model)

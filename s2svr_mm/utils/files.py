@@ -1,89 +1,83 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Files and folders that are whole or not there, and locks on folders."""
+"""Files and folders that are whole or not there, and what a disk has against them."""
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..errors import ConfigError, DataError, OutputError
+from ..errors import ConfigError, OutputError
+from .locks import HIDDEN, folder_lock
 
-WORK_FOLDER = '.unfinished'
+PART = '.part'
+# Half-written files and folders; it is removed only if it holds the mark.
+WORK_FOLDER = f'{HIDDEN}/unfinished'
+_MARK = 'half-written files of s2svr_mm; may be removed'
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PART = '.part'
+
+
+def commit(work: Path, target: Path) -> None:
+    """Give what was written its final name, once it is on the disk.
+
+    Args:
+        work (Path): A complete file or folder.
+        target (Path): Its name to be, on the same disk; an older file is replaced.
+    """
+    if work.is_file() and not work.is_symlink():
+        with open(work, 'rb+') as file:
+            os.fsync(file.fileno())
+    os.replace(work, target)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that appears complete or not at all.
+
+    Args:
+        path (Path): The file; folders are made, an older file is replaced.
+        content (bytes): What to write.
+
+    Raises:
+        OSError: It can't be written, for instance with no space left. An older file of that name
+            is then untouched and nothing else remains.
+    """
+    part = path.with_name(f'{path.name}.{os.getpid()}{PART}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        commit(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
+        raise OSError(
+            error.errno,
+            f'{error.strerror}: {len(content) / 2**20:.1f} MB could not be written '
+            f'({free / 2**20:.1f} MB free); files written before are as they were',
+            str(path),
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
 
 
 @register_backend('atomic')
 class AtomicBackend(LocalBackend):
-    """Local files that appear complete or not at all."""
+    """Local files that appear complete or not at all; see :func:`write_bytes`."""
 
     def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        """Write ``obj`` beside ``filepath`` and move it there once it is on the disk.
-
-        Args:
-            obj: What to write.
-            filepath: Where to write it; folders are made, an older file is replaced.
-
-        Raises:
-            OSError: If it can't be written, for instance with no space left. An older file of
-                that name is then untouched and nothing else remains.
-        """
-        path = Path(filepath)
-        part = path.with_name(f'{path.name}.{os.getpid()}{_PART}')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException as error:
-            part.unlink(missing_ok=True)
-            if not isinstance(error, OSError):
-                raise
-            free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
-            raise OSError(
-                error.errno,
-                f'{error.strerror}: {len(obj) / 2**20:.1f} MB could not be written '
-                f'({free / 2**20:.1f} MB free); files written before are as they were',
-                str(path),
-            ) from error
+        """Write ``obj`` to ``filepath``."""
+        write_bytes(Path(filepath), obj)
 
     def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
-        """Write text as :meth:`put` does.
-
-        Args:
-            obj: What to write.
-            filepath: Where to write it.
-            encoding: Its encoding.
-        """
-        self.put(obj.encode(encoding), filepath)
-
-
-@contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn a full disk into one message.
-
-    Args:
-        root (Path): The folder being written to.
-
-    Raises:
-        DataError: Nothing more can be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        raise DataError(
-            f'No space left for {root} ({error.strerror}). Everything there that has its final '
-            'name is complete; free some space and give the same command again.'
-        ) from error
+        """Write the text ``obj`` to ``filepath``."""
+        write_bytes(Path(filepath), obj.encode(encoding))
 
 
 @contextmanager
@@ -91,19 +85,22 @@ def unfinished(target: Path, root: Path) -> Iterator[Path]:
     """A path to write to that becomes ``target`` once all is written.
 
     Args:
-        target (Path): A file or folder in ``root`` that does not exist yet.
+        target (Path): A file or folder in ``root``; an existing folder is not replaced.
         root (Path): The folder being prepared.
 
     Yields:
         Path: Where to write; gone again if writing fails.
     """
-    work = root / WORK_FOLDER / f'{os.getpid()}-{target.name}'
-    work.parent.mkdir(parents=True, exist_ok=True)
+    folder = root / WORK_FOLDER
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _MARK).touch()
+    work = folder / '-'.join([str(os.getpid()), *target.relative_to(root).parts])
     _remove(work)
     try:
         yield work
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(work, target)
+        commit(work, target)
     except BaseException:
         _remove(work)
         raise
@@ -117,54 +114,71 @@ def _remove(path: Path) -> None:
 
 
 def clear_unfinished(root: Path) -> None:
-    """Remove what an interrupted run left in ``root``."""
-    shutil.rmtree(root / WORK_FOLDER, ignore_errors=True)
-
-
-def write_text(path: Path, text: str, root: Path) -> None:
-    """Write a text file completely or not at all, replacing an older one."""
-    with unfinished(path, root) as work:
-        work.write_text(text, encoding='utf-8')
+    """Remove what an interrupted run left half-written in ``root``."""
+    if (root / WORK_FOLDER / _MARK).is_file():
+        shutil.rmtree(root / WORK_FOLDER, ignore_errors=True)
+        with suppress(OSError):
+            (root / HIDDEN).rmdir()
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Make a folder and keep it for this process.
+def disk_errors(
+    root: Path, kept: str = 'Everything there that has its final name is complete'
+) -> Iterator[None]:
+    """Report a full disk in one message.
+
+    Args:
+        root (Path): The folder being written to.
+        kept (str): What becomes of the work so far, a sentence without its full stop.
+
+    Raises:
+        OutputError: Nothing more can be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise OutputError(
+            f'No space left for {root} ({error.strerror}). {kept}: free some space and give the '
+            'same command again.'
+        ) from error
+
+
+def make_folder(root: Path, option: str = '--out') -> None:
+    """Make a folder, or refuse it before any work.
+
+    Args:
+        root (Path): The folder.
+        option (str): Where its name was given. Defaults to '--out'.
 
     Raises:
         ConfigError: It can't be made or written to.
-        OutputError: Another process is at it.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f'--out {root} can not be made: {error.strerror}') from error
-    if not os.access(root, os.W_OK):
-        raise ConfigError(f'--out {root} can not be written to')
-    lock = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise OutputError(f'another process is writing to {root} at this moment') from None
-    try:
-        clear_unfinished(root)
-        yield
-    finally:
-        clear_unfinished(root)
-        os.close(lock)
+        raise ConfigError(f'{option} {root} can not be made: {error.strerror}') from error
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise ConfigError(f'{option} {root} can not be written to')
 
 
-def check_folder(folder: str) -> None:
-    """Refuse a folder that can't be written to, before anything is measured.
+@contextmanager
+def output_folder(root: Path, option: str = '--out') -> Iterator[None]:
+    """Make a folder and hold it for this process; nothing half-written stays in it.
+
+    Args:
+        root (Path): The folder.
+        option (str): Where its name was given. Defaults to '--out'.
 
     Raises:
-        ConfigError: It can't.
+        ConfigError: It can't be made or written to.
+        OutputError: Another process is at it, or the disk is full.
     """
-    root = Path(folder)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'--out {folder} can not be made: {error.strerror}') from error
-    if not os.access(root, os.W_OK):
-        raise ConfigError(f'--out {folder} can not be written to')
+    make_folder(root, option)
+    with folder_lock(root), disk_errors(root):
+        clear_unfinished(root)
+        try:
+            yield
+        finally:
+            clear_unfinished(root)

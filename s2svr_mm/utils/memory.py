@@ -2,12 +2,18 @@
 """Available and peak memory of the host and of a device, in bytes."""
 
 import os
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import torch
+
+# Limits of a container and what it uses of them (cgroups 2 and 1); psutil knows the machine alone.
+_CONTAINER = (
+    ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
+    ('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'),
+)
 
 
 def available_memory(device: torch.device) -> int:
@@ -19,30 +25,24 @@ def available_memory(device: torch.device) -> int:
 
 def available_host_memory() -> int:
     """Bytes of main memory that this process can still allocate (also within a container)."""
-    try:
-        lines = Path('/proc/meminfo').read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith('MemAvail'))
-    except (OSError, StopIteration):
-        free = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 2
-    for limit, used in (
-        ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
-        (
-            '/sys/fs/cgroup/memory/memory.limit_in_bytes',
-            '/sys/fs/cgroup/memory/memory.usage_in_bytes',
-        ),
-    ):
+    free = psutil.virtual_memory().available
+    for limit, used in _CONTAINER:
         try:
             free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
         except (OSError, ValueError):
             continue
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if soft != resource.RLIM_INFINITY:
-        free = min(free, soft)
+    if hasattr(psutil, 'RLIMIT_AS'):
+        soft = psutil.Process().rlimit(psutil.RLIMIT_AS)[0]
+        free = free if soft == psutil.RLIM_INFINITY else min(free, soft)
     return max(free, 0)
 
 
 def peak_host_memory() -> int:
     """Highest number of bytes of main memory that this process has held."""
+    try:
+        import resource
+    except ImportError:  # Windows, of which psutil knows the peak
+        return psutil.Process().memory_info().peak_wset
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == 'darwin' else peak * 1024
 

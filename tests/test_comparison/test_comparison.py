@@ -18,7 +18,7 @@ from s2svr_mm.comparison.comparison import Comparison
 from s2svr_mm.comparison.tables import Tables
 from s2svr_mm.errors import ConfigError, DataError, OutputError
 from s2svr_mm.evaluation.clip_measurer import ClipMeasurer, Stopwatch
-from s2svr_mm.utils.files import locked
+from s2svr_mm.utils.files import output_folder
 
 LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
@@ -299,10 +299,10 @@ class TestRun:
 
     def test_one_process_at_a_time(self, tmp_path):
         taken = pytest.raises(OutputError, match='another process')
-        with locked(tmp_path / 'out'), taken, locked(tmp_path / 'out'):
+        with output_folder(tmp_path / 'out'), taken, output_folder(tmp_path / 'out'):
             pass
         (tmp_path / 'file').touch()
-        with pytest.raises(ConfigError, match='can not be made'), locked(tmp_path / 'file'):
+        with pytest.raises(ConfigError, match='can not be made'), output_folder(tmp_path / 'file'):
             pass
 
 

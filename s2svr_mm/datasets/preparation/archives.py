@@ -2,8 +2,6 @@
 """Unpacking downloaded archives completely or not at all."""
 
 import gzip
-import os
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -13,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...errors import DataError
+from ...utils.files import unfinished
 
 ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
 
@@ -24,12 +23,13 @@ def archives_in(source: Path) -> list[Path]:
     return sorted(path for path in source.iterdir() if path.name.endswith(ARCHIVE_SUFFIXES))
 
 
-def unpack(archive: Path, folder: Path) -> Path:
+def unpack(archive: Path, folder: Path, root: Path) -> Path:
     """Unpack an archive unless that was done before.
 
     Args:
         archive (Path): A zip or tar file.
-        folder (Path): The folder for all archives' contents.
+        folder (Path): The folder for all archives' contents, in ``root``.
+        root (Path): The folder being prepared.
 
     Returns:
         Path: The folder with this archive's contents.
@@ -40,12 +40,11 @@ def unpack(archive: Path, folder: Path) -> Path:
     target = folder / archive.name.split('.')[0]
     if target.is_dir():
         return target
-    half_done = target.with_name(f'{target.name}.part')
-    shutil.rmtree(half_done, ignore_errors=True)
-    half_done.mkdir(parents=True)
     try:
-        for _ in tqdm(_extract(archive, half_done), desc=f'Unpacking {archive.name}', unit='files'):
-            pass
+        with unfinished(target, root) as work:
+            work.mkdir()
+            for _ in tqdm(_extract(archive, work), desc=f'Unpacking {archive.name}', unit='files'):
+                pass
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(
             f'The archive {archive} is damaged or not complete ({error}). Download it again.'
@@ -55,7 +54,6 @@ def unpack(archive: Path, folder: Path) -> Path:
         raise DataError(
             f'{archive} cannot be unpacked here: {error}. Unpack it yourself.'
         ) from error
-    os.replace(half_done, target)
     return target
 
 

@@ -15,7 +15,8 @@ from ...io.clips import find_clips, open_clip
 from ...io.frames import iterate_frames
 from ...io.images import read_image
 from ...io.paths import IMAGE_SUFFIXES, suffix_of
-from ...utils.files import clear_unfinished, disk_errors, write_text
+from ...utils.files import output_folder
+from ...utils.manifest import write_made
 from .degradations import BLUR_FRAMES, check_name, degrade_frames
 from .writing import run_tasks, write_folders
 
@@ -89,8 +90,7 @@ def prepare_clips(
         settings['halved'] = True
     if stills:
         settings['photos'] = len(stills)
-    with disk_errors(dst):
-        clear_unfinished(dst)
+    with output_folder(dst, '--dst'):
         _remember_settings(dst, settings)
         tasks = [
             (path, key, dst / ('val' if key in val else 'train'), degradation, scale, dst, shrink)
@@ -98,7 +98,6 @@ def prepare_clips(
             for key, path in group.items()
         ]
         lengths = run_tasks(prepare_clip, tasks, workers, 'Preparing')
-        clear_unfinished(dst)
     report(f'{dst} is ready: {len(tasks)} clips, {sum(lengths)} frames; val: {", ".join(val)}.')
 
 
@@ -216,7 +215,7 @@ def _remember_settings(dst: Path, settings: dict) -> None:
     file = dst / SETTINGS_FILE
     text = json.dumps(settings, indent=2) + '\n'
     if not file.exists():
-        write_text(file, text, dst)
+        write_made(dst, {SETTINGS_FILE: text.encode()})
     elif (before := file.read_text(encoding='utf-8')) != text:
         raise DataError(
             f'{dst} was prepared with other settings, {" ".join(before.split())}; this call has '

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...io.clips import natural_key, open_clip
-from ...utils.files import clear_unfinished, disk_errors, write_text
+from ...utils.files import output_folder
+from ...utils.manifest import check_made, write_made
 from .archives import archives_in, unpack
 from .checking import check_clip, frame_size
 from .degradations import make_degraded
@@ -65,11 +66,11 @@ def prepare_published(
     if dst.resolve() == src.resolve() or src.resolve() in dst.resolve().parents:
         raise DataError(f'{dst} lies in {src}, which is only read. Choose another --dst.')
     degraded = _chosen(recipe, degradations)
-    with disk_errors(dst):
-        clear_unfinished(dst)
+    with output_folder(dst, '--dst'):
+        check_made(dst, {c.file for part in recipe.parts for c in part.lists})
         roots = [src] if src.is_dir() else []
         if not roots or any(not _find(roots, p.sources, p) for p in recipe.parts):
-            roots += [unpack(path, dst / ARCHIVE_FOLDER) for path in archives_in(src)]
+            roots += [unpack(path, dst / ARCHIVE_FOLDER, dst) for path in archives_in(src)]
         plan, problems = _plan(recipe, roots, dst)
         checks = [(clip.part, clip.name, clip.source) for clip in plan]
         results = run_tasks(check_clip, checks, workers, 'Checking')
@@ -83,7 +84,6 @@ def prepare_published(
         for part in degraded:
             _add_degraded(part, plan, roots, dst, copy, workers, report)
         _write_lists(plan, dst)
-        clear_unfinished(dst)
     report(f'{dst} is ready: {len(plan)} clips.')
 
 
@@ -275,8 +275,7 @@ def _write_lists(plan: Sequence[PlannedClip], dst: Path) -> None:
             ):
                 continue
             lines[clip_list.file] += _list_lines(clip_list, clip)
-    for file, text in lines.items():
-        write_text(dst / file, '\n'.join(text) + '\n', dst)
+    write_made(dst, {name: ('\n'.join(text) + '\n').encode() for name, text in lines.items()})
 
 
 def _list_lines(clip_list: ClipList, clip: PlannedClip) -> list[str]:

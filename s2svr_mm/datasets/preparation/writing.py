@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from tqdm import tqdm
 from ...errors import DataError
 from ...io.clips import open_clip
 from ...io.images import read_image, write_png
-from ...utils.files import _remove, unfinished
+from ...utils.files import unfinished
+from ...utils.manifest import digests_of, note_made, remove_made
 
 
 def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):
@@ -66,7 +68,8 @@ def write_folders(
 ) -> None:
     """Write folders of PNGs together, e.g. ground truth and its degraded version.
 
-    Folders that exist already are complete; if only some do, all are written again.
+    Folders that exist already are complete; if only some do, all are written again, unless one of
+    them holds anything that was not written here.
 
     Args:
         folders (Sequence[Path]): Folders in ``root``.
@@ -74,29 +77,24 @@ def write_folders(
         root (Path): The folder being prepared.
         names (Sequence[str], optional): The files' names without their endings. Default: None
             (eight digits from 00000000).
+
+    Raises:
+        OutputError: A folder that would be written again holds somebody else's files.
     """
     if all(folder.is_dir() for folder in folders):
         return
     for folder in folders:
-        _remove(folder)
-    first, *others = folders
-    with unfinished(first, root) as work:
-        parts = [work.with_name(f'{work.name}-{i}') for i in range(len(others))]
-        try:
-            for folder in (work, *parts):
-                _remove(folder)
-                folder.mkdir()
-            for number, row in enumerate(rows):
-                name = f'{number:08d}' if names is None else names[number]
-                for folder, frame in zip((work, *parts), row, strict=True):
-                    write_png(folder / f'{name}.png', frame)
-            for part, folder in zip(parts, others, strict=True):
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(part, folder)
-        except BaseException:
-            for part in parts:
-                _remove(part)
-            raise
+        remove_made(folder, root)
+    with ExitStack() as stack:
+        works = [stack.enter_context(unfinished(folder, root)) for folder in folders]
+        for work in works:
+            work.mkdir()
+        for number, row in enumerate(rows):
+            name = f'{number:08d}' if names is None else names[number]
+            for work, frame in zip(works, row, strict=True):
+                write_png(work / f'{name}.png', frame)
+        for work, folder in zip(works, folders, strict=True):
+            note_made(folder, digests_of(work), root)
 
 
 def run_tasks(function: Callable, tasks: Sequence[tuple], workers: int, title: str) -> list:

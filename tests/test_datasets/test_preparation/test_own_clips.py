@@ -16,10 +16,11 @@ from mmengine import Config
 from s2svr_mm.datasets import AverageMotionBlur, BicubicDownsample, CompressVideo
 from s2svr_mm.datasets.preparation import prepare_clips
 from s2svr_mm.datasets.preparation.own_clips import find_photos
-from s2svr_mm.errors import DataError
+from s2svr_mm.errors import DataError, OutputError
 from s2svr_mm.io.clips import find_clips
 from s2svr_mm.io.frames import iterate_frames
 from s2svr_mm.io.images import write_png
+from s2svr_mm.utils.files import WORK_FOLDER
 
 CONFIG = Path(__file__).parents[3] / 'configs/_base_/datasets/clips.py'
 
@@ -126,11 +127,11 @@ class TestPrepareClips:
             write_png(path, frame)
 
         monkeypatch.setattr(writing, 'write_png', full_at_the_30th)
-        with pytest.raises(DataError, match=rf'No space left for {dst}.*same command again'):
+        with pytest.raises(OutputError, match=rf'No space left for {dst}.*same command again'):
             prepare_clips(src, dst)
         assert sorted(p.name for p in dst.glob('*/*/*')) == ['trip', 'trip']
         assert len(frames(dst / 'train/lq/trip/day10')) == 8
-        assert not list((dst / '.unfinished').iterdir())
+        assert not (dst / WORK_FOLDER).exists()
         time = (dst / 'train/gt/trip/day10/00000000.png').stat().st_mtime_ns
         prepare_clips(src, dst)
         assert (dst / 'train/gt/trip/day10/00000000.png').stat().st_mtime_ns == time
@@ -148,7 +149,7 @@ def prepare_with_small_files_only(src, dst, log):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
     try:
         prepare_clips(src, dst)
-    except DataError as error:
+    except OutputError as error:
         log.put(str(error))
 
 

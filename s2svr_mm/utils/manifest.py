@@ -1,0 +1,167 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Which files this package made, so that nothing else is ever replaced or removed.
+
+A manifest lists the files of a folder with their SHA-256. What is not in it, or was changed since,
+belongs to somebody else. Manifests of all folders below an output's root lie in a hidden folder of
+the root.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from ..errors import OutputError
+from .files import write_bytes, write_text
+from .locks import HIDDEN
+
+_MADE_BY = 's2svr_mm'
+_SHOWN = 3
+
+
+def sha256(content: bytes) -> str:
+    """Compute the SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """Compute the SHA-256 of all files in a folder, by name."""
+    return {path.name: digest_of(path) for path in folder.iterdir() if path.is_file()}
+
+
+def manifest_path(folder: Path, root: Path | None = None) -> Path:
+    """Where the manifest of a folder lies.
+
+    Args:
+        folder (Path): The folder.
+        root (Path, optional): A folder that holds it. Defaults to None, ``folder`` itself.
+    """
+    inside = '' if root is None else folder.relative_to(root).as_posix()
+    return (root or folder) / HIDDEN / f'{quote(inside, safe="") or "here"}.json'
+
+
+def read_manifest(folder: Path, root: Path | None = None) -> dict[str, str]:
+    """Read which files of a folder were made by this package.
+
+    Args:
+        folder (Path): The folder, which may be missing.
+        root (Path, optional): See :func:`manifest_path`.
+
+    Returns:
+        dict[str, str]: SHA-256 by file name; empty if there is no manifest.
+
+    Raises:
+        OutputError: A file lies in its place, but it is no manifest.
+    """
+    path = manifest_path(folder, root)
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if content['made_by'] != _MADE_BY:
+            raise ValueError(content['made_by'])
+        return dict(content['files'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(f'{path} is damaged or not ours: move it away') from error
+
+
+def note_made(folder: Path, digests: Mapping[str, str], root: Path | None = None) -> None:
+    """Add files to the manifest of a folder.
+
+    Args:
+        folder (Path): The folder.
+        digests (Mapping[str, str]): SHA-256 by file name.
+        root (Path, optional): See :func:`manifest_path`.
+    """
+    files = {**read_manifest(folder, root), **digests}
+    content = {'made_by': _MADE_BY, 'files': dict(sorted(files.items()))}
+    write_text(manifest_path(folder, root), json.dumps(content, indent=1))
+
+
+def not_made(folder: Path, names: Iterable[str], root: Path | None = None) -> list[str]:
+    """List those of some names in a folder that exist and were not made by this package.
+
+    Args:
+        folder (Path): The folder, which may be missing.
+        names (Iterable[str]): Names in it.
+        root (Path, optional): See :func:`manifest_path`.
+
+    Returns:
+        list[str]: Files that are not in the manifest or were changed since, folders and links.
+    """
+    made = read_manifest(folder, root)
+
+    def is_foreign(path: Path) -> bool:
+        if not os.path.lexists(path):
+            return False
+        plain = path.is_file() and not path.is_symlink()
+        return not plain or path.name not in made or made[path.name] != digest_of(path)
+
+    return [name for name in names if is_foreign(folder / name)]
+
+
+def check_made(folder: Path, names: Iterable[str], root: Path | None = None) -> None:
+    """Refuse to replace what this package did not make.
+
+    Args:
+        folder (Path): The folder, which may be missing.
+        names (Iterable[str]): Names of the files to be written to it.
+        root (Path, optional): See :func:`manifest_path`.
+
+    Raises:
+        OutputError: One of them exists and is somebody else's.
+    """
+    if foreign := not_made(folder, names, root):
+        shown = ', '.join(foreign[:_SHOWN]) + ', ...' * (len(foreign) > _SHOWN)
+        raise OutputError(
+            f'{folder} holds {shown}, which this program did not make, or which changed since. '
+            'Nothing was touched: move that away, or choose another place'
+        )
+
+
+def write_made(folder: Path, contents: Mapping[str, bytes], root: Path | None = None) -> None:
+    """Write files and note them, unless somebody else's have their names.
+
+    Args:
+        folder (Path): The folder, made if need be.
+        contents (Mapping[str, bytes]): Content by file name.
+        root (Path, optional): See :func:`manifest_path`.
+
+    Raises:
+        OutputError: One of the files exists, and is not one that this package made.
+    """
+    check_made(folder, contents, root)
+    # Noted first, or another process that writes the same would take it for somebody else's.
+    note_made(folder, {name: sha256(content) for name, content in contents.items()}, root)
+    for name, content in contents.items():
+        write_bytes(folder / name, content)
+
+
+def remove_made(folder: Path, root: Path) -> None:
+    """Remove a folder that holds nothing but what this package made; a missing one is fine.
+
+    Args:
+        folder (Path): The folder.
+        root (Path): See :func:`manifest_path`.
+
+    Raises:
+        OutputError: It is a link or a file, or there is anything else in it. It is then untouched.
+    """
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        check_made(folder.parent, [folder.name], root)
+    names = [path.name for path in folder.iterdir()]
+    check_made(folder, names, root)
+    for name in names:
+        (folder / name).unlink()
+    folder.rmdir()
+    manifest_path(folder, root).unlink(missing_ok=True)
