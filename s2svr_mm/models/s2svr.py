@@ -106,7 +106,7 @@ class S2SVR(BaseEditModel):
             loss = loss + 0 * sum(p.sum() for p in estimator.parameters())
         losses = dict(loss_pixel=loss)
         if self.flow_head is not None and not frozen and self.flow_head.active(iteration):
-            losses |= self.flow_head(estimator, flows, gt)
+            losses |= self.flow_head(estimator, flows, gt, inputs)
         return losses
 
     def forward_inference(

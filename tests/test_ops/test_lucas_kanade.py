@@ -52,6 +52,16 @@ def test_damping_holds_back_what_rests_on_little():
     assert refine_flow(*frames, flow).abs().max() < 0.01
 
 
+def test_gradients_by_finite_differences():
+    """By the frames and the flow, so that an estimator can be trained through the step."""
+    torch.manual_seed(0)
+    ref, supp = (torch.rand(1, 3, 7, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    flow = 0.3 + 0.4 * torch.rand(1, 2, 7, 8, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda *inputs: refine_flow(*inputs, window=5), (ref, supp, flow.requires_grad_())
+    )
+
+
 def test_half_precision_frames():
     y, x = grid()
     frames = waves(y, x), waves(y, x - 0.5)

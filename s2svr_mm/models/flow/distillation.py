@@ -2,6 +2,7 @@
 """Flow on degraded frames learnt from flow on clean ones."""
 
 import copy
+from collections.abc import Iterator
 
 import torch
 import torch.nn as nn
@@ -13,7 +14,8 @@ from torch import Tensor
 from ...ops.occlusion import visible_mask
 from ...ops.resize_flow import rescale_flow
 from ...ops.warp import warp
-from .estimators import neighbour_flows
+from .estimators import pair_flows
+from .labels import check_label, label_flows
 
 
 @MODELS.register_module()
@@ -25,6 +27,12 @@ class FlowDistillHead(BaseModule):
     teacher's, where the teacher's own forward-backward check holds; and, so that the student can
     outgrow its teacher, how well its flow aligns the clean frames; and smoothness. Each part is
     switched off by None.
+
+    With ``pairings='all'`` each loss is the mean over the four pairs that a clean or degraded first
+    frame makes with a clean or degraded second one, all against the one label, so that a quality
+    that swings from frame to frame is nothing new (as BIMNet is trained, Recurrent Video Deblurring
+    with Blur-Invariant Motion Estimation and Pixel Volumes, TOG 2021). Frames of different sizes
+    make no pair: of degraded frames that are smaller, the two clean ones are the only other pair.
 
     The teacher's weights are buffers: no optimizer and no gradient finds them, and they move, save
     and resume with the model.
@@ -40,12 +48,16 @@ class FlowDistillHead(BaseModule):
             student's flow aligns. Defaults to None.
         smoothness_loss (dict, optional): Config of the loss on the student's flow and the edges
             of clean frames. Defaults to None.
+        label (str): How the teacher's flow becomes the label: 'plain', 'flips', 'refine' or
+            'flips+refine'; see :func:`.label_flows`. Defaults to 'plain'.
+        pairings (str): 'degraded' for pairs of degraded frames alone, or 'all'. Defaults to
+            'degraded'.
         begin (int): First iteration with these losses. Defaults to 0.
         end (int, optional): First iteration without them again. Defaults to None.
 
     Raises:
-        ValueError: If all losses are off, ``momentum`` is not in (0, 1], or the config of the
-            teacher names no weights.
+        ValueError: If all losses are off, ``momentum`` is not in (0, 1], ``label`` or ``pairings``
+            is unknown, or the config of the teacher names no weights.
     """
 
     def __init__(
@@ -55,10 +67,16 @@ class FlowDistillHead(BaseModule):
         distill_loss: dict | None = dict(type='FlowDistillLoss'),  # noqa: B006
         photometric_loss: dict | None = None,
         smoothness_loss: dict | None = None,
+        label: str = 'plain',
+        pairings: str = 'degraded',
         begin: int = 0,
         end: int | None = None,
     ) -> None:
         super().__init__()
+        if pairings not in ('degraded', 'all'):
+            raise ValueError(f"pairings must be 'degraded' or 'all', but got {pairings!r}.")
+        self.label = check_label(label)
+        self.pairings = pairings
         losses = (distill_loss, photometric_loss, smoothness_loss)
         if not any(losses):
             raise ValueError('All losses of FlowDistillHead are None: leave flow_head out instead.')
@@ -111,7 +129,11 @@ class FlowDistillHead(BaseModule):
         return iteration >= self.begin and (self.end is None or iteration < self.end)
 
     def forward(
-        self, student: nn.Module, flows: tuple[Tensor, Tensor], clean: Tensor | None
+        self,
+        student: nn.Module,
+        flows: tuple[Tensor, Tensor],
+        clean: Tensor | None,
+        degraded: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Computes the losses of a batch of clips.
 
@@ -120,13 +142,15 @@ class FlowDistillHead(BaseModule):
             flows (tuple[Tensor, Tensor]): Its flows on the degraded frames, forward and backward
                 as of :meth:`S2SVRNet.compute_flow`, (n, t - 1, 2, h, w) each.
             clean (Tensor): Ground truth of all frames, (n, t, 3, H, W), RGB in [0, 1].
+            degraded (Tensor, optional): The degraded frames, (n, t, 3, h, w), which
+                ``pairings='all'`` needs. Defaults to None.
 
         Returns:
             dict[str, Tensor]: ``loss_flow_distill``, ``loss_flow_photometric`` and
             ``loss_flow_smooth``, as far as they are on. None for a clip of one frame.
 
         Raises:
-            ValueError: If there is no clean frame for each degraded one.
+            ValueError: If there is no clean frame for each degraded one, or no ``degraded`` ones.
         """
         t = flows[0].shape[1] + 1
         if clean is None or clean.ndim != 5 or clean.shape[1] != t:
@@ -139,11 +163,23 @@ class FlowDistillHead(BaseModule):
             self._average(student)
         if t == 1:
             return {}
-        taught, visible = self._teach(clean)
+        earlier, later = _neighbours(clean, clean)
+        on_earlier, on_later = label_flows(self.teacher, earlier, later, self.label)
+        taught = torch.cat((on_later, on_earlier))
+        visible = torch.cat(
+            (visible_mask(on_later, on_earlier), visible_mask(on_earlier, on_later))
+        )
         # Flows live on the later frame of a pair, then on the earlier one.
-        flow = torch.cat([direction.flatten(0, 1) for direction in flows])
-        earlier, later = clean[:, :-1].flatten(0, 1), clean[:, 1:].flatten(0, 1)
         ref, supp = torch.cat((later, earlier)), torch.cat((earlier, later))
+        found = [torch.cat([direction.flatten(0, 1) for direction in flows])]
+        if self.pairings == 'all':
+            found += self._other_pairings(student, clean, degraded)
+        losses = [self._losses(flow, taught, visible, ref, supp) for flow in found]
+        return {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
+
+    def _losses(
+        self, flow: Tensor, taught: Tensor, visible: Tensor, ref: Tensor, supp: Tensor
+    ) -> dict[str, Tensor]:
         losses = {}
         if self.distill_loss is not None:
             losses['loss_flow_distill'] = self.distill_loss(flow, taught, visible)
@@ -157,13 +193,22 @@ class FlowDistillHead(BaseModule):
             losses['loss_flow_smooth'] = self.smoothness_loss(flow, small)
         return losses
 
-    @torch.no_grad()
-    def _teach(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's flows in the order of the student's, and where they are consistent."""
-        directions = neighbour_flows(self.teacher, clean.unbind(1))
-        forwards, backwards = (torch.stack(d, 1).flatten(0, 1) for d in directions)
-        visible = visible_mask(forwards, backwards), visible_mask(backwards, forwards)
-        return torch.cat((forwards, backwards)), torch.cat(visible)
+    def _other_pairings(
+        self, student: nn.Module, clean: Tensor, degraded: Tensor | None
+    ) -> Iterator[Tensor]:
+        """The student's flows on all pairs but the degraded ones, in the order of those."""
+        if degraded is None or degraded.shape[:2] != clean.shape[:2]:
+            shown = 'none' if degraded is None else tuple(degraded.shape)
+            raise ValueError(
+                f"pairings='all' needs a degraded frame for each of the clean ones, "
+                f'{tuple(clean.shape)}, but got {shown}.'
+            )
+        pairs = [(clean, clean)]
+        if degraded.shape == clean.shape:
+            pairs += [(clean, degraded), (degraded, clean)]
+        for pair in pairs:
+            on_earlier, on_later = pair_flows(student, *_neighbours(*pair))
+            yield torch.cat((on_later, on_earlier))
 
     @torch.no_grad()
     def _average(self, student: nn.Module) -> None:
@@ -175,6 +220,11 @@ class FlowDistillHead(BaseModule):
             else:
                 value.copy_(of_student[name])
         self.num_averaged += 1
+
+
+def _neighbours(earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+    """All frames of clips but the last, and all but the first: pairs (n * (t - 1), 3, h, w)."""
+    return earlier[:, :-1].flatten(0, 1), later[:, 1:].flatten(0, 1)
 
 
 def _check_names_weights(teacher: dict) -> None:

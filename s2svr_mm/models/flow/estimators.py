@@ -47,6 +47,22 @@ def neighbour_flows(
     return flows
 
 
+def pair_flows(estimator: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Computes the flows of pairs of frames in both directions.
+
+    Args:
+        estimator (nn.Module): As for :func:`neighbour_flows`.
+        first (Tensor): First frames, (n, 3, h, w), RGB in [0, 1].
+        second (Tensor): Second frames, of the same shape.
+
+    Returns:
+        tuple[Tensor, Tensor]: The flow that lives on ``first`` and the one that lives on
+        ``second``, (n, 2, h, w), pixels, x first.
+    """
+    (on_second,), (on_first,) = neighbour_flows(estimator, [first, second])
+    return on_first, on_second
+
+
 def resize_input(frame: Tensor, input_size: tuple[int, int] | int | None) -> Tensor:
     """Resizes a frame for an estimator.
 

@@ -150,7 +150,7 @@ class UnsupervisedFlow(BaseModel):
             n, t = inputs.shape[:2]
             flows = tuple(level[0].unflatten(0, (n, t - 1)) for level in (on_second, on_first))
             clean = None if data_samples is None else data_samples.get('gt_img')
-            losses |= self.flow_head(self.estimator, flows, clean)
+            losses |= self.flow_head(self.estimator, flows, clean, inputs)
         if not losses:
             raise ValueError(f'No loss is on at iteration {iteration}: see flow_head.begin, end.')
         return losses

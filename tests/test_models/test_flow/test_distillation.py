@@ -1,5 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import copy
+import itertools
 import socket
 
 import pytest
@@ -194,6 +195,54 @@ def test_inside_s2svr(weights, batch):
     assert sample.output.pred_img.shape == (2, 3, 64, 64)
 
 
+def test_all_pairings_against_one_label():
+    """Each loss is the mean over four pairs, of which the label and the clean frames are shared."""
+    teacher, student = estimator(seed=1), estimator(seed=2)
+    clean = torch.from_numpy(moving_clip(3, 40, 48)).permute(0, 3, 1, 2)[None] / 255
+    degraded = (clean + 0.1 * torch.rand_like(clean)).clamp(0, 1)
+    head = FlowDistillHead(teacher=teacher, pairings='all', label='flips+refine', **PARTS)
+    alone = FlowDistillHead(teacher=teacher, label='flips+refine', **PARTS)
+
+    def flows_of(earlier, later):
+        pairs = [neighbour_flows(student, [earlier[:, i], later[:, i + 1]]) for i in range(2)]
+        return tuple(torch.stack([pair[way][0] for pair in pairs], 1) for way in (0, 1))
+
+    with torch.no_grad():
+        found = head(student, flows_of(degraded, degraded), clean, degraded)
+        each = [
+            alone(student, flows_of(*pair), clean)
+            for pair in itertools.product((clean, degraded), repeat=2)
+        ]
+    assert len({float(losses['loss_flow_distill']) for losses in each}) == 4
+    for name, loss in found.items():
+        torch.testing.assert_close(loss, torch.stack([losses[name] for losses in each]).mean())
+
+    # Smaller frames make no pair with clean ones; two clean ones do.
+    small = torch.nn.functional.avg_pool2d(degraded[0], 2)[None]
+    with torch.no_grad():
+        flows = flows_of(small, small)
+        found = head(student, flows, clean, small)['loss_flow_distill']
+        each = [alone(student, flows, clean), alone(student, flows_of(clean, clean), clean)]
+    expected = torch.stack([losses['loss_flow_distill'] for losses in each]).mean()
+    torch.testing.assert_close(found, expected)
+
+    with pytest.raises(ValueError, match=r"pairings='all' needs a degraded frame .* but got none"):
+        head(student, flows, clean)
+
+
+def test_gradients_of_the_losses_by_finite_differences():
+    """Of all losses by the student's flow, the label as it is."""
+    clean = torch.from_numpy(moving_clip(2, 12, 14)).permute(0, 3, 1, 2)[None].double() / 255
+    head = FlowDistillHead(teacher=dict(type='ZeroFlow'), label='flips+refine', **PARTS)
+
+    def total(ahead, back):
+        return sum(head(None, (ahead, back), clean).values())
+
+    torch.manual_seed(0)
+    flows = [(0.3 + 0.2 * torch.rand(1, 1, 2, 12, 14)).double().requires_grad_() for _ in range(2)]
+    assert torch.autograd.gradcheck(total, flows, eps=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize('off', ['distill_loss', 'photometric_loss', 'smoothness_loss'])
 def test_each_part_can_be_switched_off(off):
     head = FlowDistillHead(teacher=dict(type='ZeroFlow'), **{**PARTS, off: None})
@@ -213,6 +262,10 @@ def test_bad_config_and_data_are_named(tmp_path, weights):
         FlowDistillHead(teacher=dict(type='PWCLite'))
     with pytest.raises(ValueError, match='momentum must be in'):
         FlowDistillHead(momentum=0)
+    with pytest.raises(ValueError, match="pairings must be 'degraded' or 'all', but got 'both'"):
+        FlowDistillHead(pairings='both')
+    with pytest.raises(ValueError, match="but got 'mirrored'"):
+        FlowDistillHead(label='mirrored')
     head = FlowDistillHead(teacher=dict(type='ZeroFlow'))
     flows = (torch.zeros(1, 2, 2, 8, 8),) * 2
     for clean, shown in ((None, 'none'), (torch.rand(1, 3, 8, 8), r'\(1, 3, 8, 8\)')):
