@@ -198,7 +198,7 @@ def test_inside_s2svr(weights, batch):
 def test_all_pairings_against_one_label():
     """Each loss is the mean over four pairs, of which the label and the clean frames are shared."""
     teacher, student = estimator(seed=1), estimator(seed=2)
-    clean = torch.from_numpy(moving_clip(3, 40, 48)).permute(0, 3, 1, 2)[None] / 255
+    clean = torch.from_numpy(moving_clip(3, 24, 32)).permute(0, 3, 1, 2)[None] / 255
     degraded = (clean + 0.1 * torch.rand_like(clean)).clamp(0, 1)
     head = FlowDistillHead(teacher=teacher, pairings='all', label='flips+refine', **PARTS)
     alone = FlowDistillHead(teacher=teacher, label='flips+refine', **PARTS)
@@ -240,7 +240,7 @@ def test_gradients_of_the_losses_by_finite_differences():
 
     torch.manual_seed(0)
     flows = [(0.3 + 0.2 * torch.rand(1, 1, 2, 12, 14)).double().requires_grad_() for _ in range(2)]
-    assert torch.autograd.gradcheck(total, flows, eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(total, flows, fast_mode=True)
 
 
 @pytest.mark.parametrize('off', ['distill_loss', 'photometric_loss', 'smoothness_loss'])
