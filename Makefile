@@ -1,8 +1,9 @@
 # `make test`, `make demo` and the others set up all they need in .venv; a second call starts at once.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' 2>/dev/null \
 	&& echo $$p && break; done)
 PY := .venv/bin/python
+READY := .venv/.ready
 
 .PHONY: help setup test test-slow demo train-demo docs lint format clean
 
@@ -15,9 +16,18 @@ help:
 	@echo 'make setup      .venv with the tested stack (the others call it)'
 	@echo 'make lint, make format, make clean'
 
-setup:
-	@test -n '$(PYTHON)' || { echo 'No Python 3.10 to 3.12 found: make PYTHON=/path/to/python3.11'; exit 1; }
-	@$(PYTHON) dev/setup_env.py
+setup: $(READY)
+
+# A .venv whose installation was stopped looks whole and is not: it is made anew.
+$(READY): pyproject.toml dev/install.sh
+	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or 3.12 found: make PYTHON=/path/to/python3.11'; exit 1; }
+	@test ! -e .venv -o -e .venv/.begun || { echo '.venv is not one of make setup: remove it first.'; exit 1; }
+	test -e $@ || $(PYTHON) -m venv --clear .venv
+	touch .venv/.begun
+	rm -f $@
+	dev/install.sh $(PY) -e '.[tested,dev]'
+	$(PY) -m s2svr_mm.compat
+	touch $@
 
 test: setup
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow'

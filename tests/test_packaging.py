@@ -1,14 +1,17 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import ast
 import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email import message_from_string
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import s2svr_mm
 
@@ -44,6 +47,44 @@ class TestModelIndex:
         assert [path.name for path in CONFIGS if names.count(path.name) != 1] == []
 
 
+# What is imported and the distribution of another name that has it.
+DISTRIBUTIONS = dict(
+    PIL='pillow', cv2='opencv-python', mmcv='mmcv-lite', skimage='scikit-image', yaml='pyyaml'
+)
+
+
+def imported_from(folder: str) -> set[str]:
+    """Distributions that the modules of a folder import, at any level of a function."""
+    found = set()
+    for path in (CHECKOUT / folder).rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.split('.')[0])
+    found -= {*sys.stdlib_module_names, 's2svr_mm', 'benchmarks', 'helpers'}
+    return {DISTRIBUTIONS.get(name, name) for name in found}
+
+
+def declared(*extras: str) -> set[str]:
+    """Distributions that are always installed, and those of some extras."""
+    project = tomllib.loads((CHECKOUT / 'pyproject.toml').read_text())['project']
+    optional = project['optional-dependencies']
+    lines = [*project['dependencies'], *(line for extra in extras for line in optional[extra])]
+    return {Requirement(line).name for line in lines}
+
+
+def test_what_the_package_imports_is_declared():
+    found = imported_from('s2svr_mm') | imported_from('tools')
+    assert found <= declared('flow')
+    assert {'torch', 'mmcv-lite', 'pillow', 'tqdm', 'mmflow'} <= found
+
+
+@pytest.mark.parametrize('folder', ['tests', 'benchmarks', 'demo', 'dev'])
+def test_what_a_checkout_imports_is_declared(folder):
+    assert imported_from(folder) <= declared('flow', 'dev')
+
+
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """A wheel of a copy of the checkout, which also has some weights to ship."""
@@ -71,8 +112,6 @@ class TestWheel:
         carried = {name.removeprefix(prefix) for name in wheel.namelist() if prefix in name}
         wanted = {f'configs/{file}' for file in files_below(CHECKOUT / 'configs')}
         wanted |= {f'tools/{file}' for file in files_below(CHECKOUT / 'tools')}
-        of_the_checkout = {name for name in wanted if name.startswith('tools/check_')}
-        wanted -= of_the_checkout | {'dev/setup_env.py'}
         assert carried == wanted | {'model-index.yml'}
         assert {'tools/train.py', 'tools/test.py'} <= carried
 
