@@ -8,6 +8,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # The checkout's package, whatever is installed.
 sys.path.insert(0, str(ROOT))
 
+from sphinx.application import Sphinx  # noqa: E402
+
 from s2svr_mm.version import __version__  # noqa: E402
 
 project = 's2svr_mm'
@@ -40,3 +42,50 @@ html_title = f's2svr_mm {release}'
 html_static_path = ['_static']
 html_css_files = ['tables.css']
 copybutton_exclude = '.linenos, .gp, .go'
+
+# What the API has a page for.
+ROOMS = {
+    'restoration': 'Restoration',
+    'models': 'Models',
+    'models/flow': 'Optical flow',
+    'datasets': 'Data sets',
+    'datasets/transforms': 'Transforms',
+    'datasets/preparation': 'Preparing data sets',
+    'losses': 'Losses',
+    'evaluation': 'Metrics',
+    'training': 'Training',
+    'engine': 'Hooks and loops',
+    'comparison': 'Comparison',
+    'checkpoints': 'Checkpoints',
+    'io': 'Input and output',
+    'ops': 'Operations',
+    'utils': 'Utilities',
+    'compat': 'Versions of the stack',
+    'errors.py': 'Errors',
+}
+
+
+def write_api_pages(_app: Sphinx) -> None:
+    """Write docs/api: a page for each folder of the package, with each of its modules."""
+    pages = ROOT / 'docs' / 'api'
+    pages.mkdir(exist_ok=True)
+    for room, title in ROOMS.items():
+        path = ROOT / 's2svr_mm' / room
+        files = [path] if path.is_file() else sorted(path.glob('[!_]*.py'))
+        page = [f'# {title}']
+        for file in files:
+            module = '.'.join(file.relative_to(ROOT).with_suffix('').parts)
+            page.append(f'## {file.stem}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```')
+        name = room.removesuffix('.py').replace('/', '_')
+        write_if_new(pages / f'{name}.md', '\n\n'.join(page))
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Leave an equal file alone, so that Sphinx does not read it again."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect('builder-inited', write_api_pages)
