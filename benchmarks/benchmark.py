@@ -123,7 +123,7 @@ def benchmark(args: argparse.Namespace):
     from benchmarks.operator_profile import profile_network
     from benchmarks.report import Report
     from benchmarks.rounds import agreements, compare, name_of, sweep
-    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.models.zoo import load_model
     from s2svr_mm.utils.devices import pick_device
     from s2svr_mm.utils.files import make_folder
 
@@ -135,7 +135,7 @@ def benchmark(args: argparse.Namespace):
     machine = describe_machine(device)
     dtypes = [getattr(torch, name) for name in dict.fromkeys(args.dtype)]
     torch.manual_seed(0)
-    net = load_network(args.config, args.checkpoint) if args.config else cases_api.random_s2svr()
+    net = load_model(args.config, args.checkpoint) if args.config else cases_api.random_s2svr()
     cases = cases_api.make_cases(
         net, args.models, dtypes, device, args.training, args.flow, args.compile
     )

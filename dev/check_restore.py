@@ -55,12 +55,12 @@ def build_restorer(args: argparse.Namespace):
     import torch
 
     from s2svr_mm.models.s2svr_net import S2SVRNet
-    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.models.zoo import load_model
     from s2svr_mm.restoration.restorer import VideoRestorer
 
     torch.manual_seed(0)
     if args.config:
-        network = load_network(args.config, args.checkpoint)
+        network = load_model(args.config, args.checkpoint)
     else:
         network = S2SVRNet(mid_channels=8, num_blocks=1, num_layers=2)
     return VideoRestorer(

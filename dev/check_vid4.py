@@ -73,16 +73,14 @@ def load_network(checkpoint: str):
     import torch
     from mmagic.models.editors import BasicVSRNet
 
-    from s2svr_mm.checkpoints.files import load_checkpoint_file
+    from s2svr_mm.checkpoints.files import read_weights
+    from s2svr_mm.checkpoints.matching import load_into
 
-    weights = load_checkpoint_file(checkpoint)['state_dict']
-    prefix = 'generator.'
-    weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    if 'fusion.weight' not in weights:
-        raise ValueError(f"{checkpoint} is no BasicVSR of mmagic's: see tools/convert_weights.py.")
-    blocks = [k for k in weights if k.startswith('forward_resblocks') and 'conv1.weight' in k]
-    network = BasicVSRNet(len(weights['fusion.weight']), len(blocks))
-    network.load_state_dict(weights)
+    weights = read_weights(checkpoint)
+    fusion = [value for name, value in weights.items() if name.endswith('fusion.weight')]
+    blocks = [k for k in weights if 'forward_resblocks' in k and k.endswith('conv1.weight')]
+    network = BasicVSRNet(len(fusion[0]) if fusion else 64, len(blocks) or 1)
+    load_into(network, weights, checkpoint)
     return network.eval().to(memory_format=torch.channels_last)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -15,13 +16,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write the weights of a checkpoint in half precision to '
         's2svr_mm/weights/NAME.pth, from where s2svr://NAME loads them. A network that restores is '
-        'listed in models.json too, so that tools/restore.py finds it by name. Prints what the '
+        'described in models.json too, so that s2svr restore finds it by name. Prints what the '
         'card in s2svr_mm/weights/README.md needs.'
     )
     parser.add_argument('config', metavar='CONFIG', help='config that the checkpoint came from')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='file to take the weights from')
     parser.add_argument('name', metavar='NAME', help='letters, digits, _ and -')
-    parser.add_argument('--about', metavar='TEXT', help='a line on what a network is for')
+    listed = parser.add_argument_group(
+        'what models.json says of a network that restores (default: as it does already)'
+    )
+    listed.add_argument('--about', metavar='TEXT', help='a line on what it is for')
+    listed.add_argument('--task', metavar='TEXT', help="such as 'super-resolution'")
+    listed.add_argument('--data', metavar='TEXT', help='what it was trained on')
     parser.add_argument('--folder', metavar='DIR', help="default: the package's weights")
     parser.add_argument('--overwrite', action='store_true', help='replace NAME if it exists')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
@@ -38,7 +44,8 @@ def main() -> None:
     from s2svr_mm.cli.reporting import exit_on_user_error
 
     with exit_on_user_error(args.debug):
-        publish(args.config, args.checkpoint, args.name, args.about, args.folder, args.overwrite)
+        description = dict(about=args.about, task=args.task, data=args.data)
+        publish(args.config, args.checkpoint, args.name, description, args.folder, args.overwrite)
 
 
 def deflated(archive: bytes) -> bytes:
@@ -63,7 +70,7 @@ def publish(
     config: str,
     checkpoint: str,
     name: str,
-    about: str | None = None,
+    description: Mapping[str, str | None],
     folder: str | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -73,7 +80,8 @@ def publish(
         config (str): Its ``model`` has a ``generator``, or is :class:`UnsupervisedFlow`.
         checkpoint (str): A checkpoint of that model.
         name (str): The weights' name.
-        about (str, optional): A line on what a network is for; it needs one.
+        description (Mapping[str, str | None]): What models.json says of a network: 'about', 'task'
+            and 'data'. None leaves what it says already.
         folder (str, optional): Where to. Defaults to the package's ``weights``.
         overwrite (bool): Whether to replace weights of that name.
 
@@ -81,17 +89,18 @@ def publish(
         Path: The file.
 
     Raises:
-        ConfigError: The config has neither, the name will not do, or ``about`` is missing.
+        ConfigError: The config has neither, the name will not do, or ``description`` has gaps.
         CheckpointError: The checkpoint does not fit, or holds what half precision can not.
     """
     import torch
     from mmagic.utils import register_all_modules
 
-    from s2svr_mm.checkpoints.shipped import FOLDER
+    from s2svr_mm.checkpoints.shipped import FOLDER, MODEL_LIST
     from s2svr_mm.comparison.flow import build_estimator
     from s2svr_mm.errors import CheckpointError, ConfigError
-    from s2svr_mm.models.zoo import MODEL_LIST, load_network
-    from s2svr_mm.training.config import load_config, without_pretrained
+    from s2svr_mm.models.input_requirements import requirements_of
+    from s2svr_mm.models.zoo import load_model
+    from s2svr_mm.utils.config import read_config
     from s2svr_mm.utils.files import AtomicBackend
 
     target = Path(folder or FOLDER)
@@ -101,12 +110,19 @@ def publish(
     if file.exists() and not overwrite:
         raise ConfigError(f'{file} exists already: choose another name, or --overwrite it')
     register_all_modules()
-    model = load_config(config).get('model') or {}
-    listed = 'generator' in model
+    models = target / MODEL_LIST
+    entries = json.loads(models.read_text()) if models.exists() else {}
+    listed = 'generator' in (read_config(config).get('model') or {})
     if listed:
-        if not about:
-            raise ConfigError(f'{config} is of a network that restores: say --about what it is for')
-        module, prefix = load_network(config, checkpoint), 'generator.'
+        given = {key: text for key, text in description.items() if text}
+        entry = {**entries.get(name, {}), **given, 'config': Path(config).name}
+        if missing := [f'--{key}' for key in description if not entry.get(key)]:
+            raise ConfigError(f'{config} is of a network that restores: give {", ".join(missing)}')
+        module, prefix = load_model(config, checkpoint), 'generator.'
+        side = requirements_of(module).side
+        # The figures were those of other weights.
+        entry |= dict(scale=module.scale, smallest_frame=side, metrics=[], licence='Apache-2.0')
+        entries[name] = entry
     else:
         module, prefix = build_estimator(name, config, checkpoint, 'cpu').module, ''
     state = module.state_dict()
@@ -118,12 +134,8 @@ def publish(
     backend = AtomicBackend()
     backend.put(deflated(buffer.getvalue()), str(file))
     if listed:
-        models = target / MODEL_LIST
-        entries = json.loads(models.read_text()) if models.exists() else {}
-        generator = without_pretrained(model['generator'])
-        generator.get('flow_estimator', {}).pop('init_cfg', None)
-        entries[name] = dict(generator=generator, weights=file.name, about=about)
         backend.put_text(json.dumps(entries, indent=2, sort_keys=True) + '\n', str(models))
+        print(f'{models}: fill in the metrics of {name} once they are measured')
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     print(f's2svr://{name}: {file.stat().st_size / 1e6:.2f} MB, sha256 {digest}')
     return file

@@ -57,14 +57,13 @@ def convert(src: Path, dst: Path, back: bool, overwrite: bool) -> None:
     """
     import torch
 
-    from s2svr_mm.checkpoints.files import load_checkpoint_file, save_weights
+    from s2svr_mm.checkpoints.files import read_weights, save_weights
     from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
     from s2svr_mm.models.conversion_basicsr import from_basicsr_basicvsr, is_basicsr_basicvsr
 
     if dst.exists() and not overwrite:
         raise ValueError(f'{dst} exists already: choose another name, or --overwrite it')
-    checkpoint = load_checkpoint_file(str(src))
-    state_dict = checkpoint.get('state_dict', checkpoint.get('params', checkpoint))
+    state_dict = read_weights(src)
     basicvsr = not back and is_basicsr_basicvsr(state_dict)
     convert_names = from_basicsr_basicvsr if basicvsr else to_official if back else from_official
     report = ConversionReport()

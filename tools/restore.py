@@ -144,16 +144,13 @@ def main() -> None:
 def restore(args: argparse.Namespace) -> bool:
     """Restore as the command line says; returns whether the input is damaged."""
     from s2svr_mm.io.clips import open_reader
-    from s2svr_mm.models.zoo import load_network, load_shipped_network
+    from s2svr_mm.models.zoo import load_model
     from s2svr_mm.restoration.restore_video import OutputOptions
     from s2svr_mm.restoration.restorer import VideoRestorer
 
     # What can't be read is said before a network is loaded, which takes seconds.
     open_reader(args.src, args.fps, args.yuv_size)
-    if args.model:
-        network = load_shipped_network(args.model)
-    else:
-        network = load_network(args.config, args.checkpoint)
+    network = load_model(args.model or args.config, args.checkpoint)
     restorer = VideoRestorer(
         network,
         device=args.device,

@@ -14,6 +14,8 @@ default_hooks = dict(
         save_best='PSNR',
         rule='greater',
     ),
+    # A checkpoint fits the model, or is refused.
+    strict_load=dict(type='StrictLoadHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     non_finite=dict(type='StopAtNonFiniteHook'),
 )

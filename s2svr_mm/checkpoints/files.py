@@ -1,83 +1,100 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Checkpoints that are read without running any code in them."""
 
+import hashlib
 import io
 import os
 import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
+import numpy as np
 import torch
-from mmengine.logging import print_log
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from safetensors.torch import load_file as load_safetensors
 from torch import Tensor
 
 from ..errors import CheckpointError
 from ..utils.files import AtomicBackend
+from .shipped import SCHEME, weights_file
 
-_POINTER = 'last_checkpoint'
+# Names the checkpoint that a run was at last.
+POINTER = 'last_checkpoint'
+
+# Where mmengine and BasicSR keep weights, in the order in which they are looked for.
+_CONTAINERS = ('state_dict', 'params_ema', 'params')
+# (Distributed)DataParallel around a model, its generator, or both.
+_PARALLEL = re.compile(r'^(?:module\.)*((?:generator(?:_ema)?\.)?)(?:module\.)*')
 
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
 
 
 def _history_buffer_attribute(owner: Any, name: str) -> Callable:
     """Stand in for ``getattr`` in a checkpoint, for the methods that a HistoryBuffer names."""
-    from mmengine.logging import HistoryBuffer
-
     if owner is HistoryBuffer and name in _HISTORY_METHODS:
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
 
 
-def register_safe_globals() -> None:
-    """Let ``torch.load(..., weights_only=True)`` read what mmengine's checkpoints hold.
+def _safe_globals() -> list:
+    """List what ``torch.load(..., weights_only=True)`` needs to read mmengine's checkpoints.
 
     Beside tensors these are the training log (HistoryBuffer) and NumPy scalars and arrays. A
     HistoryBuffer names four of its own methods through ``getattr``, which is answered for these
     alone: the real ``getattr`` would undo the safety of ``weights_only``.
     """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
     multiarray = np.core.multiarray
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (_history_buffer_attribute, 'builtins.getattr'),
-            multiarray._reconstruct,
-            multiarray.scalar,
-            np.ndarray,
-            np.dtype,
-            *{type(np.dtype(code)) for code in np.typecodes['All']},
-        ]
-    )
+    return [
+        HistoryBuffer,
+        (_history_buffer_attribute, 'builtins.getattr'),
+        multiarray._reconstruct,  # type: ignore[attr-defined]
+        multiarray.scalar,  # type: ignore[attr-defined]
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in np.typecodes['All']},
+    ]
 
 
-def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint without running any code that it may carry.
+def open_checkpoint(source: str | os.PathLike, map_location: Any = 'cpu') -> Any:
+    """Read all that a checkpoint holds, without running any code that it may carry.
 
     Args:
-        filename: A file written by ``torch.save``.
+        source: A file written by ``torch.save`` or a ``.safetensors`` file, the URL of one, or
+            ``s2svr://NAME``. mmengine's own schemes (``open-mmlab://``, ...) are left to it.
         map_location: Same as in :func:`torch.load`.
 
     Returns:
-        What the file holds, as a rule a dict with ``state_dict``.
+        As a rule a dict with ``state_dict``, or the state dict itself.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        CheckpointError: If the file asks for anything beyond tensors, containers and mmengine's
-            training log, is cut short, or is no checkpoint at all.
+        CheckpointError: If there is no such file, it cannot be fetched, is cut short, is no
+            checkpoint at all, or asks for anything beyond tensors, containers and mmengine's
+            training log.
     """
-    import torch
+    name = os.fspath(source)
+    if name.startswith(SCHEME):
+        return _open_file(weights_file(name), map_location)
+    if name.startswith(('http://', 'https://')):
+        return _open_file(_download(name), map_location)
+    if '://' in name:
+        return CheckpointLoader.load_checkpoint(name, map_location)
+    return _open_file(Path(name).expanduser(), map_location)
 
-    path = os.path.expanduser(filename)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'no checkpoint at {path}')
+
+def _open_file(path: Path, map_location: Any) -> Any:
+    if not path.is_file():
+        raise CheckpointError(f'there is no checkpoint at {path}')
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        if path.suffix == '.safetensors':
+            return load_safetensors(path)
+        with torch.serialization.safe_globals(_safe_globals()):
+            return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         # torch wraps the short reason in advice that does not fit here
         reason = str(error.__context__ or error).split('. ')[0].rstrip('.')
@@ -86,8 +103,8 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
             'log; anything else could run code (none was run). If you trust where the file comes '
             "from, load it there and save its weights alone: torch.save({'state_dict': ...}, file)"
         ) from None
-    except PermissionError:
-        raise
+    except PermissionError as error:
+        raise CheckpointError(f'{path} cannot be read: {error.strerror}') from error
     except Exception as error:  # what a damaged file leads to depends on where it is damaged
         reason = f'{type(error).__name__}: {error}'.split('. ')[0]
         raise CheckpointError(
@@ -96,17 +113,81 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
         ) from error
 
 
-def load_from_local(filename: str, map_location: Any) -> Any:
-    """Loader for mmengine, which logs a loader by the end of its name ('local')."""
-    return load_checkpoint_file(filename, map_location)
+def _download(url: str) -> Path:
+    """Fetch a file into torch's cache, unless it is there already, and return its path."""
+    name = PurePosixPath(urlsplit(url).path)
+    # Files of one name at two addresses are two files.
+    cached = f'{name.stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}{name.suffix}'
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / cached
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), progress=os.isatty(2))
+        except (OSError, HTTPException) as error:  # URLError is an OSError
+            raise CheckpointError(
+                f'{url} could not be downloaded ({error}). Fetch the file elsewhere and give its '
+                'path, or place it at ' + str(path)
+            ) from error
+    return path
+
+
+def read_weights(source: str | os.PathLike, map_location: Any = 'cpu') -> dict[str, Tensor]:
+    """Read the weights of a checkpoint.
+
+    Args:
+        source: As for :func:`open_checkpoint`.
+        map_location: Same as in :func:`torch.load`.
+
+    Returns:
+        dict[str, Tensor]: Weights by name, without the ``module.`` of (Distributed)DataParallel.
+
+    Raises:
+        CheckpointError: As for :func:`open_checkpoint`, and if it holds no weights.
+    """
+    return weights_in(open_checkpoint(source, map_location), source)
+
+
+def weights_in(content: Any, source: str | os.PathLike) -> dict[str, Tensor]:
+    """Take the weights out of what a checkpoint holds.
+
+    Args:
+        content: A state dict, or a dict that holds one as mmengine (``state_dict``) or BasicSR
+            (``params_ema``, ``params``) do. Where there are both, averaged weights are taken.
+        source: Where it comes from, for the message.
+
+    Returns:
+        dict[str, Tensor]: As :func:`read_weights`.
+
+    Raises:
+        CheckpointError: If it holds no weights.
+    """
+    state, held = content, content
+    if isinstance(content, Mapping):
+        held = ', '.join(map(str, list(content)[:5])) or 'nothing'
+        for key in _CONTAINERS:
+            if key in content:
+                state = content[key]
+                if key == 'params_ema' and 'params' in content:
+                    print_log(f'{source}: params_ema is taken, not params', 'current')
+                break
+    if not isinstance(state, Mapping) or not state or not all(map(torch.is_tensor, state.values())):
+        raise CheckpointError(f'{source} holds no weights of a network, but {held}')
+    return {_PARALLEL.sub(r'\1', name): value for name, value in state.items()}
 
 
 def register_checkpoint_loader() -> None:
-    """Make mmengine read local checkpoints (load, resume, init_cfg) by load_checkpoint_file."""
-    from mmengine.runner.checkpoint import CheckpointLoader
+    """Make mmengine read checkpoints (load, resume, init_cfg) by :func:`open_checkpoint`.
 
-    register_safe_globals()
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    That holds for the whole process: mmengine's own loaders refuse what mmengine itself saves
+    (training logs), and load pickles from URLs without a check.
+    """
+    CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_safely, force=True)
+    CheckpointLoader.register_scheme(SCHEME, load_from_safely, force=True)
+
+
+def load_from_safely(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint for mmengine, whose log names a loader by what follows ``load_from_``."""
+    return open_checkpoint(filename, map_location)
 
 
 def save_weights(state_dict: Mapping[str, Tensor], path: str | os.PathLike) -> None:
@@ -161,7 +242,7 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
         CheckpointError: If there are checkpoints and none of them is whole.
     """
     work_dir = Path(work_dir)
-    pointer = work_dir / _POINTER
+    pointer = work_dir / POINTER
     named = pointer.read_text().strip() if pointer.is_file() else ''
     preferred = Path(named) if os.path.isfile(named) else work_dir / Path(named or 'none').name
     if checkpoint_fault(preferred) is None:

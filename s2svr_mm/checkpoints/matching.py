@@ -1,16 +1,29 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Whether weights fit a module: all of them, or none are loaded."""
+"""Whether weights fit a module, and loading them: all of them, or none."""
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, is_model_wrapper
-from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from ..errors import CheckpointError
+from .files import read_weights
+
+# Under these prefixes the checkpoints of whole models hold a network or its flow estimator;
+# averaged weights come before others.
+_PARTS = (
+    '',
+    'generator_ema.',
+    'generator.',
+    'estimator.',
+    'flow_estimator.',
+    'generator_ema.flow_estimator.',
+    'generator.flow_estimator.',
+)
+# Names that only networks of other projects give their weights.
+_FOREIGN = ('feature_pyramid_extractor.', 'conv_gru.conv', 'backward_trunk.')
 
 
 class StrictInit(BaseModule):
@@ -20,133 +33,159 @@ class StrictInit(BaseModule):
     """
 
     def init_weights(self) -> None:
-        """Initializes the weights as ``init_cfg`` says.
+        """Initialize the weights as ``init_cfg`` says.
 
         Raises:
             CheckpointError: If the weights of the checkpoint do not fit.
         """
         cfg = self.init_cfg
         if isinstance(cfg, dict) and cfg['type'] == 'Pretrained':
-            load_weights(self, cfg['checkpoint'], cfg.get('prefix', ''))
+            source = cfg['checkpoint']
+            load_into(self, read_weights(source), source, cfg.get('prefix'))
+            print_log(f'{type(self).__name__}: weights from {source}', logger='current')
             self.is_init = True
         else:
             super().init_weights()
 
 
-def load_weights(module: nn.Module, checkpoint: str, prefix: str = '') -> None:
-    """Loads the weights of a whole module.
-
-    Args:
-        module (nn.Module): Gets the weights.
-        checkpoint (str): File, URL, or ``s2svr://NAME``; half-precision weights do too.
-        prefix (str): What stands before the module's names in the checkpoint: ``'estimator'`` in
-            one of :class:`UnsupervisedFlow`, ``'generator.flow_estimator'`` in one of
-            :class:`S2SVR`. Defaults to ''.
-
-    Raises:
-        CheckpointError: If a key is missing or left over, or a shape differs; the module is then
-            as it was.
-    """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu', logger='current')
-    weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else {}
-    start = prefix.rstrip('.') + '.' if prefix else ''
-    expected = module.state_dict()
-    constants = {name for name, _ in module.named_buffers()} - set(expected)
-    given = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
-    given = {key: value for key, value in given.items() if key not in constants}
-    faults = _faults(given, expected)
-    if faults:
-        raise CheckpointError(
-            f'{checkpoint} does not hold the weights of a {type(module).__name__}'
-            + (f' under the prefix {prefix!r}' if prefix else '')
-            + f': {faults}.{_advice(weights, expected)}'
-        )
-    module.load_state_dict(given)
-    print_log(f'{type(module).__name__}: weights from {checkpoint}', logger='current')
-
-
-def _faults(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    missing = [key for key in expected if key not in given]
-    unknown = [key for key in given if key not in expected]
-    misshapen = [
-        f'{key} ({tuple(given[key].shape)} for {tuple(value.shape)})'
-        for key, value in expected.items()
-        if key in given and given[key].shape != value.shape
-    ]
-    named = (('missing', missing), ('unknown', unknown), ('of another shape', misshapen))
-    return '; '.join(
-        f'{len(keys)} keys {fault}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
-        for fault, keys in named
-        if keys
-    )
-
-
-def _advice(weights: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str:
-    """Names the prefixes under which all that is missing lies, if there are any."""
-    first = next(iter(expected))
-    prefixes = [
-        key.removesuffix(first).rstrip('.')
-        for key in weights
-        if key.endswith('.' + first)
-        and all(key.removesuffix(first) + name in weights for name in expected)
-    ]
-    if prefixes:
-        return f' They lie under another prefix: give prefix={" or ".join(map(repr, prefixes))}.'
-    if any('feature_pyramid_extractor' in key for key in weights):
-        return ' The names are official ones: convert the file with tools/convert_weights.py.'
-    return ''
-
-
-def _shortened(lines: Sequence[str], limit: int = 4) -> str:
-    rest = len(lines) - limit
-    return ', '.join(lines[:limit]) + (f' and {rest} more' if rest > 0 else '')
-
-
-def check_fit(
-    model: nn.Module, checkpoint: Mapping[str, Any], source: str, partly: bool = False
+def load_into(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: str | os.PathLike,
+    prefix: str | None = None,
+    partly: bool = False,
+    renewed: str | None = None,
 ) -> str | None:
-    """Check that a checkpoint belongs to a model.
+    """Load weights into a module; every one of both is accounted for.
 
     Args:
-        model: The model.
-        checkpoint: What the file holds: a state dict, or a dict with ``state_dict``.
-        source: The file's name, for the message.
-        partly: Whether it is enough that some of the weights fit (for fine-tuning).
+        module: Gets the weights, of its own type and on its own device.
+        weights: As :func:`.read_weights` returns them: those of the module alone, or of a model
+            that holds it (``generator.``, ``estimator.``, ...); those of a network alone also go
+            into a model around it.
+        source: Where they come from, for messages.
+        prefix: What stands before the module's names, such as ``'flow_head.teacher'``. Defaults
+            to None: the place where it fits best.
+        partly: Whether it is enough that some of the weights fit (fine-tuning).
+        renewed: Beginning of the names of a part that keeps the weights it has unless the
+            checkpoint's fit all of it. Defaults to None.
 
     Returns:
-        None if all fits. Otherwise, and only with ``partly``, what does not.
+        str | None: None if all fit. Otherwise, and only with ``partly``, what does not.
 
     Raises:
-        CheckpointError: With missing and unexpected keys and those of another shape. Counters
-            (buffers of a single element) may be missing.
+        CheckpointError: If a weight is missing, left over, or of another shape; the module is then
+            as it was. Counters (buffers of a single element) may be missing or left over.
     """
-    if is_model_wrapper(model):
-        model = model.module
-    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
-    if not isinstance(state, Mapping) or not all(hasattr(v, 'shape') for v in state.values()):
-        raise CheckpointError(f'{source} holds no state dict of a model')
-    given = {re.sub(r'^module\.', '', key): tuple(value.shape) for key, value in state.items()}
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    counters = {key for key, buffer in model.named_buffers() if buffer.numel() == 1}
+    state, misfit = match_weights(module, weights, source, prefix, partly, renewed)
+    _unwrapped(module).load_state_dict(state)
+    return misfit
 
-    missing = [key for key in wanted if key not in given and key not in counters]
-    unexpected = [key for key in given if key not in wanted]
-    misshaped = [
-        f'{key} {given[key]} instead of {wanted[key]}'
-        for key in wanted
-        if key in given and given[key] != wanted[key]
+
+def match_weights(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: str | os.PathLike,
+    prefix: str | None = None,
+    partly: bool = False,
+    renewed: str | None = None,
+) -> tuple[dict[str, Tensor], str | None]:
+    """Find a module's weights among those of a checkpoint, as :func:`load_into` does.
+
+    Returns:
+        tuple[dict[str, Tensor], str | None]: A state dict of the whole module, its own weights
+        where the checkpoint has none; and what does not fit.
+
+    Raises:
+        CheckpointError: As :func:`load_into`.
+    """
+    module = _unwrapped(module)
+    own = module.state_dict()
+    given = _cut(weights, f'{prefix.rstrip(".")}.') if prefix else _best_view(weights, own)
+    buffers = {name: buffer.numel() for name, buffer in module.named_buffers()}
+    counters = {name for name, size in buffers.items() if size == 1}
+    # Constants that are not saved may lie in older files, and counters in those of other models.
+    given = {
+        name: value
+        for name, value in given.items()
+        if name in own or not (name in buffers or (value.numel() == 1 and '.' not in name))
+    }
+    if renewed:
+        part = {name: value for name, value in own.items() if name.startswith(renewed)}
+        found = {name: value for name, value in given.items() if name.startswith(renewed)}
+        if _shapes(found) != _shapes(part):
+            given = {name: value for name, value in given.items() if name not in found} | part
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    misfit = _describe(given, own, counters, len(fitting))
+    if misfit and not (partly and fitting.keys() - counters):
+        under = f' under the prefix {prefix!r}' if prefix else ''
+        raise CheckpointError(
+            f'{source} does not fit {type(module).__name__}{under}:\n{misfit}\n{_advice(weights)}'
+        )
+    return own | fitting, misfit
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    return module.module if is_model_wrapper(module) else module
+
+
+def _cut(weights: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    """Return what lies under a prefix, without it."""
+    return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+
+
+def _best_view(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights under the names that a module knows most of."""
+    whole = dict(weights)
+    averaged = _cut(weights, 'generator_ema.')
+    if averaged and not any(name.startswith('generator_ema.') for name in own):
+        rest = {k: v for k, v in weights.items() if not k.startswith('generator_ema.')}
+        whole = rest | _under('generator.', averaged)
+    views = [whole, *(_cut(weights, part) for part in _PARTS), _under('generator.', weights)]
+    return max(views, key=lambda view: sum(name in own for name in view))
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, Size]:
+    return {name: value.shape for name, value in weights.items()}
+
+
+def _under(start: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {start + name: value for name, value in weights.items()}
+
+
+def _describe(
+    given: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    counters: Iterable[str],
+    fitting: int,
+) -> str | None:
+    missing = [name for name in own if name not in given and name not in counters]
+    unexpected = [name for name in given if name not in own]
+    misshapen = [
+        f'{name} {tuple(given[name].shape)} instead of {tuple(value.shape)}'
+        for name, value in own.items()
+        if name in given and given[name].shape != value.shape
     ]
-    if not (missing or unexpected or misshaped):
+    if not (missing or unexpected or misshapen):
         return None
-    fitting = sum(given.get(key) == shape for key, shape in wanted.items())
-    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshaped))
-    listed = [f'  {len(keys)} {name}: {_shortened(keys)}' for name, keys in problems if keys]
-    misfit = '\n'.join([*listed, f'  {fitting} of {len(wanted)} fit'])
-    if partly and fitting > 0:
-        return misfit
-    raise CheckpointError(
-        f'{source} does not fit {type(model).__name__} as the config builds it:\n{misfit}. Use the '
-        'config that the checkpoint was trained with, options included: each run keeps its own in '
-        '<work dir>/<time of its start>/vis_data/config.py, and s2svr://NAME goes with '
-        'configs/NAME.py. For weights of the official release see tools/convert_weights.py'
+    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', misshapen))
+    lines = [f'  {len(names)} {what}: {_shortened(names)}' for what, names in problems if names]
+    return '\n'.join([*lines, f'  {fitting} of {len(own)} fit'])
+
+
+def _shortened(names: Sequence[str], limit: int = 4) -> str:
+    rest = len(names) - limit
+    return ', '.join(names[:limit]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def _advice(weights: Iterable[str]) -> str:
+    if any(part in name for name in weights for part in _FOREIGN):
+        return (
+            'The names are those of the official release or of BasicSR: convert the file first, '
+            'with s2svr convert-weights (tools/convert_weights.py)'
+        )
+    return (
+        'Use the config that the checkpoint was trained with, options included: each run keeps its '
+        'own in <work dir>/<time of its start>/vis_data/config.py, and s2svr://NAME goes with '
+        'configs/NAME.py'
     )

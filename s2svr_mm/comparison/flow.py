@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmagic.registry import DATASETS, MODELS
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from ..checkpoints.matching import load_weights
+from ..checkpoints.files import read_weights
+from ..checkpoints.matching import load_into
 from ..errors import ConfigError
 from ..evaluation import mean_errors, sample_errors
 from ..io.flow_files import flow_to_rgb
@@ -22,7 +22,7 @@ from ..io.images import encode_png
 from ..models.flow.estimators import resize_input
 from ..models.flow.unsupervised import flow_at
 from ..ops.resize_flow import resize_flow
-from ..training.config import load_config
+from ..utils.config import read_config
 from ..utils.manifest import write_made
 from ..utils.profiling import count_macs
 
@@ -32,8 +32,6 @@ DEGRADATIONS = {
     'compress': [dict(type='CompressVideo', qp=37)],
     'blur': [dict(type='PairMotionBlur', exposure=1.0)],
 }
-# Where checkpoints of UnsupervisedFlow, S2SVR and S2SVRNet hold an estimator.
-_PREFIXES = 'estimator', 'generator.flow_estimator', 'flow_estimator'
 _HEADINGS = {'clean': 'clean', 'sr': 'x4 down', 'compress': 'QP 37', 'blur': 'blur'}
 
 
@@ -77,7 +75,7 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
         ConfigError: If the config has no model.
         CheckpointError: If the weights do not fit.
     """
-    cfg = load_config(config)
+    cfg = read_config(config)
     if 'model' not in cfg:
         raise ConfigError(f'{config} has no model: there is no flow estimator in it')
     around = cfg.model.get('generator', cfg.model)
@@ -86,10 +84,7 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
     if checkpoint is None:
         module.init_weights()
     else:
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
-        keys = loaded.get('state_dict', loaded)
-        inside = (p for p in _PREFIXES if any(name.startswith(f'{p}.') for name in keys))
-        load_weights(module, checkpoint, next(inside, ''))
+        load_into(module, read_weights(checkpoint), checkpoint)
     size = around.get('flow_input_size')
     return Estimator(name, module.eval().to(device), size)
 

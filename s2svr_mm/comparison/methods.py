@@ -12,10 +12,9 @@ from mmagic.datasets.transforms import MATLABLikeResize
 
 from ..errors import ConfigError
 from ..models.input_requirements import padded, requirements_of
-from ..models.zoo import load_network, load_shipped_network, shipped_models
+from ..models.zoo import generator_config, load_model
 from ..restoration.restorer import VideoRestorer
 from ..restoration.windows import TilingPlan
-from ..training.config import load_config
 from ..utils.profiling import count_macs
 from ..version import __version__
 
@@ -139,12 +138,8 @@ class NetworkMethod(Method):
         self, name: str, config: str | None = None, checkpoint: str | None = None, **settings: Any
     ) -> None:
         self.name = name
-        if config is None:
-            network = load_shipped_network(name)
-            self._generator = str(shipped_models()[name]['generator'])
-        else:
-            network = load_network(config, checkpoint)
-            self._generator = str(load_config(config).get('model', {}).get('generator'))
+        network = load_model(config or name, checkpoint)
+        self._generator = str(generator_config(config or name))
         self.restorer = VideoRestorer(network, **settings)
         self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
         self._plans: dict[tuple[int, int], TilingPlan] = {}

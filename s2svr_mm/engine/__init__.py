@@ -2,7 +2,7 @@
 """What mmengine's runner needs beside models: the training loop, hooks, mixed precision."""
 
 from .bf16_optim_wrapper import BF16OptimWrapper
-from .checkpoint_hook import SafeCheckpointHook
+from .checkpoint_hook import SafeCheckpointHook, StrictLoadHook
 from .non_finite import StopAtNonFiniteHook
 from .save_results import SaveFramesHook, SaveMetricsHook
 from .train_loop import ResumableTrainLoop
@@ -14,4 +14,5 @@ __all__ = [
     'SaveFramesHook',
     'SaveMetricsHook',
     'StopAtNonFiniteHook',
+    'StrictLoadHook',
 ]

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Checkpoints that are whole or not there: writing, finding and checking them."""
+"""Hooks around checkpoints: written whole or not at all, loaded completely or not at all."""
 
 import os
 from collections import deque
@@ -9,23 +9,59 @@ from pathlib import Path
 
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from ..checkpoints.files import _POINTER
-from ..checkpoints.matching import check_fit
+from ..checkpoints.files import POINTER, weights_in
+from ..checkpoints.matching import match_weights
+from ..errors import CheckpointError, ConfigError
 from ..utils.files import PART, AtomicBackend
+
+
+@HOOKS.register_module()
+class StrictLoadHook(Hook):
+    """Refuses a checkpoint that does not fit the model.
+
+    mmengine leaves out what does not fit and goes on, even if that is everything. In training
+    without ``resume`` (fine-tuning) it is enough that some weights fit; the log then lists the
+    rest. What the other hooks see, EMAHook above all, has the names of the model and all of its
+    weights.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the weights that the model gets into the checkpoint.
+
+        Args:
+            runner: The runner.
+            checkpoint: What the file holds, changed in place.
+
+        Raises:
+            CheckpointError: If it does not fit the model.
+        """
+        training = isinstance(runner._train_loop, BaseLoop)
+        source = str(runner._load_from or 'the checkpoint')
+        partly = training and not runner._resume
+        weights = weights_in(checkpoint, source)
+        if runner._resume and not {'meta', 'message_hub'} <= checkpoint.keys():
+            raise CheckpointError(
+                f'{source} holds weights alone, so there is no training to resume: begin one at '
+                f'these weights, without resume and with load_from={source}'
+            )
+        state, misfit = match_weights(runner.model, weights, source, partly=partly)
+        if misfit:
+            runner.logger.warning(f'{source} is taken in part, the rest starts anew:\n{misfit}')
+        checkpoint['state_dict'] = state
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook for runs that may be killed at any moment.
 
-    A checkpoint and the file ``last_checkpoint`` appear complete or not at all, older checkpoints
-    go only after the new one is on the disk, and a checkpoint that does not fit the model is
-    refused. In training without ``resume`` (fine-tuning) it is enough that some weights fit; the
-    log then lists the rest.
+    A checkpoint and the file ``last_checkpoint`` appear complete or not at all, and older
+    checkpoints go only after the new one is on the disk.
 
     Args:
         interval: Iterations between checkpoints. Default: -1, never.
@@ -56,19 +92,6 @@ class SafeCheckpointHook(CheckpointHook):
             for part in Path(self.out_dir).glob(f'*.pth.*{PART}'):
                 part.unlink(missing_ok=True)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint that does not fit the model.
-
-        Args:
-            runner: The runner.
-            checkpoint: What the file holds.
-        """
-        training = isinstance(runner._train_loop, BaseLoop)
-        source = str(runner._load_from or 'the checkpoint')
-        partly = training and not runner._resume
-        if misfit := check_fit(runner.model, checkpoint, source, partly):
-            runner.logger.warning(f'{source} is taken in part, the rest starts anew:\n{misfit}')
-
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         outdated = []
         if self.max_keep_ckpts > 0:
@@ -90,7 +113,7 @@ class SafeCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            AtomicBackend().put_text(self.last_ckpt, os.path.join(runner.work_dir, _POINTER))
+            AtomicBackend().put_text(self.last_ckpt, os.path.join(runner.work_dir, POINTER))
             for old in outdated:
                 path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
                 if self.file_backend.isfile(path):
@@ -99,7 +122,7 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         for name in self.save_best or []:
             if name != 'auto' and name not in metrics:
-                raise ValueError(
+                raise ConfigError(
                     f'default_hooks.checkpoint.save_best={name!r}, but validation reports '
                     f'{", ".join(map(repr, metrics))}: name one of these, or None'
                 )

@@ -15,6 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError, did_you_mean
+from ..utils.config import read_config
 
 # Keys that mmengine's Runner reads from the config beside its own arguments.
 _RUNNER_KEYS = {
@@ -155,14 +156,7 @@ def load_config(
     Raises:
         ConfigError: If there is no such file, it can't be read, or an option's key is unknown.
     """
-    path = Path(filename)
-    if not path.is_file():
-        names = [entry.name for entry in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise ConfigError(f'there is no config {filename}.{did_you_mean(path.name, names)}')
-    try:
-        cfg = Config.fromfile(filename)
-    except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
-        raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
+    cfg = read_config(filename)
     if options:
         check_options(cfg, options)
         cfg.merge_from_dict(dict(options))
@@ -170,24 +164,5 @@ def load_config(
     if work_dir:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = os.path.join('work_dirs', path.stem)
+        cfg.work_dir = os.path.join('work_dirs', Path(filename).stem)
     return cfg
-
-
-def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out weights that parts of a model fetch when they are built.
-
-    Args:
-        config: Config of a model whose checkpoint has them all.
-
-    Returns:
-        A copy; what ends in 'pretrained', as mmagic's ``spynet_pretrained``, is None in it.
-    """
-    return {
-        key: None
-        if key.endswith('pretrained')
-        else without_pretrained(value)
-        if isinstance(value, Mapping)
-        else value
-        for key, value in config.items()
-    }

@@ -11,17 +11,16 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, Runner, set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..checkpoints.matching import check_fit
+from ..checkpoints.files import read_weights
+from ..checkpoints.matching import load_into
 from ..errors import ConfigError, NonFiniteError
 from ..models.detail_branch import DetailBranch
 from ..ops.pixel_unshuffle import unshuffle
-
-_BRANCH = 'generator.details.'
 
 
 def build_model(cfg: Config) -> BaseModel:
@@ -50,13 +49,7 @@ def build_model(cfg: Config) -> BaseModel:
         nn.init.zeros_(net.decoder.output.convs[-1].weight)
         nn.init.zeros_(net.decoder.output.convs[-1].bias)
         return model
-    state = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
-    state = state.get('state_dict', state)
-    own = {f'{_BRANCH}{k}': v for k, v in net.details.state_dict().items()}
-    if _shapes({k: v for k, v in state.items() if k.startswith(_BRANCH)}) != _shapes(own):
-        state = {k: v for k, v in state.items() if not k.startswith(_BRANCH)} | own
-    check_fit(model, {'state_dict': state}, cfg.load_from)
-    model.load_state_dict(state, strict=False)
+    load_into(net, read_weights(cfg.load_from), cfg.load_from, renewed='details.')
     return model
 
 
@@ -167,7 +160,3 @@ def _draw(clips: list[tuple[Tensor, Tensor]], count: int, side: int) -> tuple[Te
 
 def _below(count: int) -> int:
     return int(torch.randint(count, ()))
-
-
-def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {key: tensor.shape for key, tensor in state.items()}

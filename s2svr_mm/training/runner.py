@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from ..checkpoints.files import latest_checkpoint
 from ..engine import SaveFramesHook, SaveMetricsHook
 from ..errors import ConfigError, did_you_mean
+from ..utils.config import without_pretrained
 from ..utils.manifest import check_made
-from .config import without_pretrained
 
 
 def enable_amp(cfg: Config) -> None:
@@ -85,6 +85,8 @@ def build_runner(cfg: Config) -> Runner:
         ConfigError: If several processes are asked for without a GPU by another launcher than
             'pytorch', or a learning rate is set for parameters that the model has not.
     """
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks.setdefault('strict_load', dict(type='StrictLoadHook'))
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _use_cpus(cfg)
     runner = RUNNERS.build(cfg)

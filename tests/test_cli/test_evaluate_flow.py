@@ -97,7 +97,7 @@ def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
         'data': ([tmp_path / 'nowhere'], 'nowhere is no folder'),
         'weights': (
             [scenes, '--model', 'a', teacher, tmp_path / 'other.pth'],
-            'other.pth does not hold the weights of a PWCLite',
+            'other.pth does not fit PWCLite',
         ),
         'config': ([scenes, '--model', 'a', tmp_path / 'b.py', '-'], 'there is no config'),
         'out': ([scenes, '--out', tmp_path / 'table.txt'], '--out writes .md and .csv'),

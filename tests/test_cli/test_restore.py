@@ -68,10 +68,10 @@ def test_restores_as_from_python(frames, model, tmp_path, run_tool):
     assert '100%' in result.output
     assert 'peak memory' in result.output
 
-    from s2svr_mm.models.zoo import load_network
+    from s2svr_mm.models.zoo import load_model
     from s2svr_mm.restoration.restorer import VideoRestorer
 
-    network = load_network(str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'))
+    network = load_model(str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'))
     restorer = VideoRestorer(network, 'cpu', 'float32', window=8, overlap=2, tile=0)
     clip = [cv2.imread(str(path))[..., ::-1] for path in sorted(frames.iterdir())]
     for path, expected in zip(
@@ -123,8 +123,8 @@ def test_same_as_the_inferencer_of_mmagic(frames, model, tmp_path, run_tool, mon
 def test_clear_messages(frames, model, run_tool, tmp_path):
     for args, message in (
         (('frames', 'out'), 'give --config and --checkpoint, or --model'),
-        (('frames', 'out', '--model', 'best'), "no model 'best' comes with this package"),
-        (('frames', 'out', *model[:3], 'no.pth'), 'no checkpoint at no.pth'),
+        (('frames', 'out', '--model', 'best'), "no model 'best' is bundled with s2svr_mm"),
+        (('frames', 'out', *model[:3], 'no.pth'), 'there is no checkpoint at no.pth'),
         (('frames', 'out', '--config', 'no.py', *model[2:]), 'there is no config no.py'),
         (('nothing.mp4', 'out.mp4', '--model', 'best'), 'There is no nothing.mp4'),
         (('frames', 'out', *model, '--frames', '5'), 'not FIRST:END'),

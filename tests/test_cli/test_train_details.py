@@ -5,7 +5,7 @@ import torch
 from helpers.clips import moving_clip, write_frames
 from helpers.tool_process import CHECKOUT
 
-from s2svr_mm.models.zoo import load_network
+from s2svr_mm.models.zoo import load_model
 
 OPTIONS = (
     '--cfg-options',
@@ -25,7 +25,7 @@ def test_a_trained_branch_goes_into_training(run_tool, tmp_path):
     assert result.status == 0, result.output
     log = [json.loads(line) for line in (tmp_path / 'branch.pth.jsonl').read_text().splitlines()]
     assert [entry['iter'] for entry in log] == [20]
-    branch = load_network(str(config), str(tmp_path / 'branch.pth')).details
+    branch = load_model(str(config), str(tmp_path / 'branch.pth')).details
     assert branch.last.weight.abs().sum() > 0
 
     more = ('train_cfg.max_iters=1', 'load_from=branch.pth', 'val_dataloader=None', 'val_cfg=None')

@@ -9,8 +9,7 @@ from mmagic.registry import MODELS
 
 from s2svr_mm.checkpoints import shipped
 from s2svr_mm.models import PWCLite, S2SVRNet
-from s2svr_mm.models import zoo as networks
-from s2svr_mm.models.zoo import load_shipped_network
+from s2svr_mm.models.zoo import load_model
 
 GENERATOR = dict(
     type='S2SVRNet',
@@ -20,6 +19,7 @@ GENERATOR = dict(
     scale=2,
     flow_estimator=dict(type='PWCLite', init_cfg=dict(type='Pretrained', checkpoint='nowhere.pth')),
 )
+DESCRIPTION = ('--about', 'to try it', '--task', 'sr', '--data', 'noise')
 
 
 @pytest.fixture
@@ -68,19 +68,29 @@ def test_network_is_listed_and_loads(networks_to_publish, publish, tmp_path, mon
     assert result.status == 1
     assert '--about' in result.output
     assert not list((tmp_path / 'weights').iterdir())
-    result = publish('net', '--about', 'x2, to try it')
+    result = publish('net', *DESCRIPTION)
     assert result.status == 0, result.output
-    monkeypatch.setattr(networks, 'SHIPPED', tmp_path / 'weights')
-    loaded = load_shipped_network('small-net').state_dict()
+    monkeypatch.setattr(shipped, 'FOLDER', tmp_path / 'weights')
+    monkeypatch.setattr(shipped, 'CONFIG_FOLDERS', [tmp_path])
+    loaded = load_model('small-net').state_dict()
     expected = networks_to_publish[1].state_dict()
     torch.testing.assert_close(loaded, expected, rtol=1e-3, atol=1e-6)
-    listed = json.loads((tmp_path / 'weights' / 'models.json').read_text())['small-net']
-    assert listed['about'] == 'x2, to try it'
-    assert 'nowhere' not in json.dumps(listed)
+    model = shipped.bundled_model('small-net')
+    assert (model.about, model.task, model.data) == ('to try it', 'sr', 'noise')
+    assert (model.scale, model.smallest_frame, model.config) == (2, 1, 'net.py')
+
+    # New weights keep the description, but not the figures of the old ones.
+    path = tmp_path / 'weights' / 'models.json'
+    entries = json.loads(path.read_text())
+    entries['small-net']['metrics'] = [dict(on='Vid4', PSNR='99 dB')]
+    path.write_text(json.dumps(entries))
+    assert publish('net', '--overwrite', '--about', 'to try it again').status == 0
+    model = shipped.bundled_model('small-net')
+    assert (model.about, model.data, model.metrics) == ('to try it again', 'noise', [])
 
 
 def test_network_goes_into_its_whole_model(networks_to_publish, publish, tmp_path):
-    assert publish('net', '--about', 'x2').status == 0
+    assert publish('net', *DESCRIPTION).status == 0
     pixel_loss = dict(type='CharbonnierLoss')
     model = MODELS.build(dict(type='S2SVR', generator=GENERATOR, pixel_loss=pixel_loss))
     published = torch.load(tmp_path / 'weights' / 'small-net.pth', weights_only=True)

@@ -88,6 +88,7 @@ def make_runner(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...,
             param_scheduler=dict(type='CosineAnnealingLR', T_max=8, end=8, by_epoch=False),
             default_hooks=dict(
                 checkpoint={**dict(type='SafeCheckpointHook', interval=2), **(checkpoint or {})},
+                strict_load=dict(type='StrictLoadHook'),
                 non_finite=dict(type='StopAtNonFiniteHook'),
                 logger=dict(type='LoggerHook', interval=1),
             ),

@@ -10,11 +10,9 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import METRICS
-from torch import nn
 
 from s2svr_mm.checkpoints import files
 from s2svr_mm.checkpoints.files import checkpoint_fault, latest_checkpoint
-from s2svr_mm.checkpoints.matching import check_fit
 from s2svr_mm.errors import CheckpointError
 from s2svr_mm.utils.files import AtomicBackend
 
@@ -154,52 +152,6 @@ class TestLatestCheckpoint:
             (run / f'iter_{iteration}.pth').unlink()
         with pytest.raises(CheckpointError, match=r'iter_10\.pth, which is not there'):
             latest_checkpoint(run)
-
-
-class TestCheckFit:
-    @pytest.fixture
-    def model(self):
-        model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-        model.register_buffer('counter', torch.zeros(1))
-        return model
-
-    def test_fits(self, model):
-        check_fit(model, model.state_dict(), 'file.pth')
-        state = {f'module.{key}': value for key, value in model.state_dict().items()}
-        del state['module.counter']
-        check_fit(model, dict(state_dict=state, meta={}), 'file.pth')
-
-    def test_lists_what_is_wrong(self, model):
-        state = model.state_dict()
-        state['0.weight'] = torch.zeros(5, 2)
-        state['other.weight'] = state.pop('1.weight')
-        with pytest.raises(CheckpointError) as error:
-            check_fit(model, dict(state_dict=state), 'folder/file.pth')
-        for part in (
-            'folder/file.pth does not fit Sequential',
-            '1 missing: 1.weight',
-            '1 unexpected: other.weight',
-            '1 of another shape: 0.weight (5, 2) instead of (3, 2)',
-            '3 of 5 fit',
-        ):
-            assert part in str(error.value)
-
-    def test_long_lists_are_shortened(self):
-        model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(20)))
-        with pytest.raises(CheckpointError, match=r'40 missing: .* and 36 more') as error:
-            check_fit(model, {}, 'file.pth')
-        assert len(str(error.value)) < 500
-
-    def test_part_is_enough_for_fine_tuning(self, model):
-        state = {'0.weight': model[0].weight, 'other': torch.zeros(2)}
-        check_fit(model, state, 'file.pth', partly=True)
-        with pytest.raises(CheckpointError, match='0 of 5 fit'):
-            check_fit(model, {'other': torch.zeros(2)}, 'file.pth', partly=True)
-
-    @pytest.mark.parametrize('content', [[], {'state_dict': 3}, {'epoch': 3}, 'text'])
-    def test_no_state_dict(self, model, content):
-        with pytest.raises(CheckpointError, match=r'file\.pth holds no state dict'):
-            check_fit(model, content, 'file.pth')
 
 
 @METRICS.register_module()

@@ -4,12 +4,12 @@ import re
 import pytest
 import torch
 
-from s2svr_mm.checkpoints.files import latest_checkpoint, load_checkpoint_file
+from s2svr_mm.checkpoints.files import latest_checkpoint, open_checkpoint
 from s2svr_mm.errors import NonFiniteError
 
 
 def finite(path):
-    return all(torch.isfinite(v).all() for v in load_checkpoint_file(path)['state_dict'].values())
+    return all(torch.isfinite(v).all() for v in open_checkpoint(path)['state_dict'].values())
 
 
 def test_nan_loss_stops_and_says_where(make_runner):

@@ -10,10 +10,12 @@ from helpers.tool_process import CHECKOUT
 from mmagic.models.editors import BasicVSRNet
 from mmagic.registry import TRANSFORMS
 
+from s2svr_mm.checkpoints import shipped
+from s2svr_mm.checkpoints.shipped import bundled_models
 from s2svr_mm.errors import CheckpointError, ConfigError
-from s2svr_mm.models import zoo as networks
+from s2svr_mm.models.input_requirements import requirements_of
 from s2svr_mm.models.s2svr_net import S2SVRNet
-from s2svr_mm.models.zoo import load_network, load_shipped_network, shipped_models
+from s2svr_mm.models.zoo import list_models, load_model
 
 # The weights that it would fetch lie in the checkpoint already.
 BASICVSR = dict(
@@ -49,32 +51,39 @@ def test_basicvsr_of_mmagic(config, tmp_path, prefix):
         state['step_counter'] = torch.zeros(1)
     path = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict=state, meta={}) if prefix else state, path)
-    assert_same(load_network(config, path), network)
+    assert_same(load_model(config, path), network)
 
 
 def test_weights_of_another_network_are_refused(config, tmp_path):
     path = str(tmp_path / 'a.pth')
     torch.save(state_of(BasicVSRNet(8, 1)), path)
     with pytest.raises(CheckpointError, match=r'a\.pth'):
-        load_network(config, path)
+        load_model(config, path)
 
 
 def test_config_without_a_network(tmp_path):
     (tmp_path / 'none.py').write_text("a = 1\nmodel = dict(type='S2SVR')\n")
     with pytest.raises(ConfigError, match=r'none\.py has no model with a generator'):
-        load_network(str(tmp_path / 'none.py'), 'a.pth')
+        load_model(str(tmp_path / 'none.py'), 'a.pth')
 
 
-def test_models_that_come_along(tmp_path, monkeypatch):
+def test_bundled_models_by_name(tmp_path, monkeypatch):
     network = S2SVRNet(4, 1, 2, scale=2)
-    torch.save(state_of(network), tmp_path / 'tiny.pth')
+    torch.save(state_of(network), tmp_path / 's2svr-tiny.pth')
     generator = dict(type='S2SVRNet', mid_channels=4, num_blocks=1, num_layers=2, scale=2)
-    entry = dict(generator=generator, weights='tiny.pth', about='x2, to try it')
+    (tmp_path / 'tiny.py').write_text(f"model = dict(type='S2SVR', generator={generator!r})\n")
+    entry = dict(about='to try it', task='sr', scale=2, smallest_frame=1, config='tiny.py')
+    entry |= dict(metrics=[], data='noise', licence='CC0')
     (tmp_path / 'models.json').write_text(json.dumps({'s2svr-tiny': entry}))
-    monkeypatch.setattr(networks, 'SHIPPED', tmp_path)
-    assert_same(load_shipped_network('s2svr-tiny'), network)
-    with pytest.raises(ConfigError, match=r'Did you mean s2svr-tiny\?(.|\n)*x2, to try it'):
-        load_shipped_network('s2svr-tini')
+    monkeypatch.setattr(shipped, 'FOLDER', tmp_path)
+    monkeypatch.setattr(shipped, 'CONFIG_FOLDERS', [tmp_path])
+    assert list_models() == ['s2svr-tiny']
+    assert_same(load_model('s2svr-tiny'), network)
+    assert not load_model('s2svr-tiny').training
+    with pytest.raises(ConfigError, match=r'Did you mean s2svr-tiny\?(.|\n)*to try it \(x2;'):
+        load_model('s2svr-tini')
+    with pytest.raises(ConfigError, match=r'tiny\.py is a config: give a checkpoint'):
+        load_model(tmp_path / 'tiny.py')
 
 
 def moving_shapes(t, size):
@@ -98,8 +107,20 @@ DEGRADATIONS = {
 }
 
 
-def test_all_that_are_listed_have_a_degradation_here():
-    assert shipped_models().keys() == DEGRADATIONS.keys()
+@pytest.mark.parametrize('name', list_models())
+def test_bundled_models_are_what_their_data_say(name):
+    model, network = bundled_models()[name], load_model(name)
+    assert name in DEGRADATIONS
+    assert model.scale == network.scale
+    assert model.smallest_frame == requirements_of(network).side
+    side = model.smallest_frame
+    with torch.inference_mode():
+        restored = network(torch.rand(1, 1, 3, side, side))
+    assert restored.shape[-2:] == (side * model.scale, side * model.scale)
+    card = (shipped.FOLDER / 'README.md').read_text().replace('\n', ' ')
+    for measured in model.metrics:
+        for figure in set(measured) - {'on'}:
+            assert measured[figure].removesuffix(' dB') in card, measured
 
 
 @pytest.mark.parametrize('name', DEGRADATIONS)
@@ -109,7 +130,7 @@ def test_models_that_come_along_restore(name):
     lq, gt = clip['img'], np.stack(clip['gt'])
     frames = torch.from_numpy(np.stack(lq)).permute(0, 3, 1, 2)[None].float() / 255
     with torch.inference_mode():
-        restored = load_shipped_network(name).eval()(frames)[0]
+        restored = load_model(name).eval()(frames)[0]
     floor = F.interpolate(frames[0], gt.shape[1:3], mode='bicubic')
     truth = torch.from_numpy(gt).permute(0, 3, 1, 2) / 255
 
@@ -120,5 +141,5 @@ def test_models_that_come_along_restore(name):
 
 
 def test_models_that_come_along_by_config_and_scheme():
-    by_scheme = load_network(str(CHECKOUT / 'configs' / 's2svr_s_x4.py'), 's2svr://s2svr_s_x4')
-    assert_same(by_scheme, load_shipped_network('s2svr_s_x4'))
+    by_scheme = load_model(str(CHECKOUT / 'configs' / 's2svr_s_x4.py'), 's2svr://s2svr_s_x4')
+    assert_same(by_scheme, load_model('s2svr_s_x4'))

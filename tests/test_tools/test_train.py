@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.tool_process import CHECKOUT
 
-from s2svr_mm.checkpoints.files import load_checkpoint_file
+from s2svr_mm.checkpoints.files import open_checkpoint
 
 KILL_WHILE_SAVING = """
 import os, signal
@@ -70,8 +70,8 @@ def test_resume_after_kill_reaches_the_same_weights(
     resumed = run_tool('train', tiny_config, '--work-dir', 'resumed', '--resume', *options)
     assert resumed.status == 0, resumed.output
     assert 'iter: 2' in resumed.output
-    expected = load_checkpoint_file(tmp_path / 'straight' / 'iter_6.pth')
-    state = load_checkpoint_file(tmp_path / 'resumed' / 'iter_6.pth')
+    expected = open_checkpoint(tmp_path / 'straight' / 'iter_6.pth')
+    state = open_checkpoint(tmp_path / 'resumed' / 'iter_6.pth')
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(state[part], expected[part], part)
     assert not list((tmp_path / 'resumed').glob('*.part'))
@@ -103,7 +103,7 @@ def test_amp_runs_in_bfloat16(tiny_config, tmp_path, run_tool):
     assert "type='BF16OptimWrapper'" in result.output
     assert 'PSNR' in result.output
     assert (tmp_path / 'run' / 'best_PSNR_iter_2.pth').is_file()
-    state = load_checkpoint_file(tmp_path / 'run' / 'iter_2.pth')['state_dict']
+    state = open_checkpoint(tmp_path / 'run' / 'iter_2.pth')['state_dict']
     assert {value.dtype for value in state.values()} == {torch.float32}
 
 
@@ -130,7 +130,7 @@ def test_nan_stops_training_and_the_last_checkpoint_stays(tiny_config, tmp_path,
     assert str(tmp_path / 'clips' / 'lq') in message
     last = (tmp_path / 'run' / 'last_checkpoint').read_text()
     assert f'the last checkpoint, {last}, is as it was' in message
-    state = load_checkpoint_file(last)['state_dict']
+    state = open_checkpoint(last)['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
@@ -232,7 +232,7 @@ def test_two_processes_on_cpus(tiny_config, tmp_path, start_tool):
     assert [result.status for result in results] == [0, 0], results[0].output + results[1].output
     assert 'Iter(train) [4/4]' in results[0].output
     assert 'PSNR' in results[0].output
-    assert load_checkpoint_file(tmp_path / 'run' / 'iter_4.pth')['meta']['iter'] == 4
+    assert open_checkpoint(tmp_path / 'run' / 'iter_4.pth')['meta']['iter'] == 4
 
 
 def test_help_is_quick_and_the_command_runs_from_anywhere(tmp_path):

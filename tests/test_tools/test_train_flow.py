@@ -107,7 +107,7 @@ def test_photometric_student_and_missing_teacher(run_tool, data, tmp_path):
     changes = {'model.estimator.init_cfg.checkpoint': 's2svr://nobody'}
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 1
-    assert 'no weights s2svr://nobody come with' in result.output
+    assert 'no weights s2svr://nobody are bundled with' in result.output
     changes = {'model.estimator.init_cfg': None}
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output

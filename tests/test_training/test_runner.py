@@ -4,13 +4,14 @@ import torch
 from mmengine.config import Config
 
 from s2svr_mm.errors import ConfigError
-from s2svr_mm.training.config import load_config, without_pretrained
+from s2svr_mm.training.config import load_config
 from s2svr_mm.training.runner import (
     build_runner,
     enable_amp,
     enable_auto_scale_lr,
     resume_from_latest,
 )
+from s2svr_mm.utils.config import without_pretrained
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from ...checkpoints.matching import StrictInit, load_weights
+from ...checkpoints.files import read_weights
+from ...checkpoints.matching import StrictInit, load_into
 from ...compat import import_mmflow, stand_in
 from ...ops.cost_volume import cost_volume
 from .pwclite import check_pair
@@ -80,7 +81,7 @@ class MMFlowEstimator(StrictInit):
             if checkpoint is None:
                 self.network.init_weights()
         if checkpoint is not None:
-            load_weights(self.network, checkpoint)
+            load_into(self.network, read_weights(checkpoint), checkpoint)
         for part in self.network.modules():
             if hasattr(part, 'postprocess_result'):
                 part.postprocess_result = _flows_of_batch

@@ -148,7 +148,7 @@ class PWCLite(StrictInit):
             100 %. The official weights are made without. Defaults to False.
         init_cfg (dict, optional): Initialization config. ``dict(type='Pretrained',
             checkpoint=..., prefix=...)`` loads weights, all of them or none: see
-            :func:`~s2svr_mm.checkpoints.matching.load_weights`. Defaults to Kaiming's, with
+            :func:`~s2svr_mm.checkpoints.matching.load_into`. Defaults to Kaiming's, with
             ``normalize_features`` rescaled so that the cost volume counts.
 
     Raises:

@@ -89,7 +89,7 @@ def test_weights_of_mmflow_fit_or_are_refused(tmp_path):
     again = MMFlowEstimator(PWCNET, checkpoint=str(tmp_path / 'pwcnet.pth'))
     torch.testing.assert_close(again.state_dict(), estimator.state_dict())
     torch.save(dict(state_dict={'a': torch.zeros(1)}), tmp_path / 'other.pth')
-    with pytest.raises(CheckpointError, match=r'other\.pth does not hold the weights of a PWCNet'):
+    with pytest.raises(CheckpointError, match=r'other\.pth does not fit PWCNet'):
         MMFlowEstimator(PWCNET, checkpoint=str(tmp_path / 'other.pth'))
 
 

@@ -273,7 +273,7 @@ def test_bad_config_and_data_are_named(tmp_path, weights):
             head(None, flows, clean)
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
     weights['init_cfg']['checkpoint'] = str(tmp_path / 'other.pth')
-    with pytest.raises(CheckpointError, match=r'other\.pth does not hold the weights of a PWCLite'):
+    with pytest.raises(CheckpointError, match=r'other\.pth does not fit PWCLite'):
         flow_model(weights)
 
 

@@ -9,9 +9,64 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
+from torch import nn
 
-from s2svr_mm.checkpoints.files import load_checkpoint_file
+from s2svr_mm.checkpoints.files import open_checkpoint, read_weights
+from s2svr_mm.checkpoints.matching import load_into
 from s2svr_mm.errors import CheckpointError
+
+
+class TestLoadInto:
+    @pytest.fixture
+    def model(self):
+        model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        model.register_buffer('counter', torch.zeros(1))
+        return model
+
+    def test_counters_may_be_missing(self, model):
+        state = {k: v + 1 for k, v in model.state_dict().items() if k != 'counter'}
+        assert load_into(model, state, 'file.pth') is None
+        assert torch.equal(model[0].weight, state['0.weight'])
+        assert model.counter == 0
+
+    def test_lists_what_is_wrong(self, model):
+        state = model.state_dict()
+        state['0.weight'] = torch.zeros(5, 2)
+        state['other.weight'] = state.pop('1.weight')
+        with pytest.raises(CheckpointError) as error:
+            load_into(model, state, 'folder/file.pth')
+        for part in (
+            'folder/file.pth does not fit Sequential',
+            '1 missing: 1.weight',
+            '1 unexpected: other.weight',
+            '1 of another shape: 0.weight (5, 2) instead of (3, 2)',
+            '3 of 5 fit',
+        ):
+            assert part in str(error.value)
+
+    def test_long_lists_are_shortened(self):
+        model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(20)))
+        with pytest.raises(CheckpointError, match=r'40 missing: .* and 36 more') as error:
+            load_into(model, {}, 'file.pth')
+        assert len(str(error.value)) < 500
+
+    def test_part_is_enough_for_fine_tuning(self, model):
+        state = {'0.weight': torch.ones(3, 2), 'other': torch.zeros(2)}
+        assert '1 unexpected: other' in load_into(model, state, 'file.pth', partly=True)
+        assert torch.equal(model[0].weight, torch.ones(3, 2))
+        # A counter alone is no part of a network.
+        for nothing in ({'other': torch.zeros(2)}, {'counter': torch.ones(1)}):
+            with pytest.raises(CheckpointError, match=r'[01] of 5 fit'):
+                load_into(model, nothing, 'file.pth', partly=True)
+
+
+@pytest.mark.parametrize(
+    'content', [[], {'state_dict': 3}, {'epoch': 3}, 'text', {'state_dict': {'a': 'b'}}]
+)
+def test_no_weights(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=r'a\.pth holds no weights of a network'):
+        read_weights(tmp_path / 'a.pth')
 
 
 class _Call:
@@ -24,7 +79,7 @@ class _Call:
         return self.call
 
 
-class TestCheckpoint:
+class TestOpenCheckpoint:
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
         return tmp_path / 'iter_5.pth'
@@ -62,7 +117,7 @@ class TestCheckpoint:
 
     @pytest.mark.parametrize('zipped', [True, False])
     @pytest.mark.parametrize(
-        'load', [load_checkpoint_file, CheckpointLoader.load_checkpoint], ids=['ours', 'mmengine']
+        'load', [open_checkpoint, CheckpointLoader.load_checkpoint], ids=['ours', 'mmengine']
     )
     def test_code_is_not_run(self, tmp_path, file, load, zipped):
         trace = tmp_path / 'trace'
@@ -86,7 +141,7 @@ class TestCheckpoint:
     def test_getattr_is_not_let_in(self, file, attack):
         torch.save({'state_dict': attack}, file)
         with pytest.raises(CheckpointError, match=r'iter_5\.pth was refused'):
-            load_checkpoint_file(file)
+            open_checkpoint(file)
 
     @pytest.mark.parametrize('kept', [0, 1, 100, 0.5, 0.99])
     @pytest.mark.parametrize('zipped', [True, False])
@@ -99,13 +154,13 @@ class TestCheckpoint:
         content = file.read_bytes()
         file.write_bytes(content[: kept if kept >= 1 else int(kept * len(content))])
         with pytest.raises(CheckpointError, match=r'iter_5\.pth (cannot be read|was refused)'):
-            load_checkpoint_file(file)
+            open_checkpoint(file)
 
     def test_no_checkpoint_at_all(self, file):
         file.write_text('<html>404: not found</html>')
         with pytest.raises(CheckpointError, match=r'iter_5\.pth'):
-            load_checkpoint_file(file)
+            open_checkpoint(file)
 
     def test_missing(self, file):
-        with pytest.raises(FileNotFoundError, match=r'no checkpoint at .*iter_5\.pth'):
-            load_checkpoint_file(file)
+        with pytest.raises(CheckpointError, match=r'there is no checkpoint at .*iter_5\.pth'):
+            open_checkpoint(file)
