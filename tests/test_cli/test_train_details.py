@@ -5,6 +5,7 @@ import torch
 from helpers.clips import moving_clip, write_frames
 from helpers.tool_process import CHECKOUT
 
+from s2svr_mm.checkpoints.files import read_weights
 from s2svr_mm.models.zoo import load_model
 
 OPTIONS = (
@@ -31,10 +32,8 @@ def test_a_trained_branch_goes_into_training(run_tool, tmp_path):
     more = ('train_cfg.max_iters=1', 'load_from=branch.pth', 'val_dataloader=None', 'val_cfg=None')
     result = run_tool('train', config, *OPTIONS, *more, 'val_evaluator=None')
     assert result.status == 0, result.output
-    trained = torch.load(
-        tmp_path / 'work_dirs' / 's2svr_s_deblur' / 'iter_1.pth', weights_only=True
-    )
-    found = trained['state_dict']['generator.details.first.weight']
+    trained = read_weights(tmp_path / 'work_dirs' / 's2svr_s_deblur' / 'iter_1.pth')
+    found = trained['generator.details.first.weight']
     torch.testing.assert_close(found, branch.first.weight.data, rtol=0, atol=2e-3)
 
 
