@@ -10,6 +10,8 @@ import importlib
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -62,6 +64,8 @@ class StandIn(ModuleType):
 
     def __init__(self, reason: str = '') -> None:
         super().__init__(EXTENSION)
+        # mmengine asks for the loader, to know whether there are deformable convolutions.
+        self.__spec__ = ModuleSpec(EXTENSION, Loader())
         self.reason = reason
 
     def __getattr__(self, name: str) -> Callable:

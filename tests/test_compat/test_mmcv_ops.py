@@ -215,7 +215,9 @@ from s2svr_mm.compat import mmcv_ops
 import mmcv.ops, mmagic.models, mmagic.datasets, mmagic.engine, mmagic.evaluation
 from mmagic.models.editors.edvr.edvr_net import modulated_deform_conv2d as of_edvr
 from mmagic.models.editors.tdan.tdan_net import deform_conv2d as of_tdan
+from mmengine.utils.dl_utils import mmcv_full_available
 from s2svr_mm.compat import deform_conv
+assert mmcv_full_available()  # its optimizers look for deformable convolutions then
 assert of_edvr is deform_conv.modulated_deform_conv2d
 assert of_tdan is deform_conv.deform_conv2d
 print(repr(mmcv_ops.stand_in().reason), mmcv.ops.get_compiling_cuda_version())
