@@ -1,31 +1,41 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""From frames to packets, segment by segment.
+"""Choosing an encoder and its settings."""
 
-Every segment is encoded by itself and starts with a keyframe, so that segments made by different
-runs join into the same file as those of one run.
-"""
-
-import os
-import struct
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import av
-import numpy as np
 
 from ..errors import EncodingError, did_you_mean
-from .color import from_rgb
+from .containers import container_of
+from .hdr import hdr_options
 from .reader import VideoInfo
 
 # x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
 _X265_SMALLEST = 64
 # The same on every machine, so that the bytes are.
 _ENCODER_THREADS = 4
-_GLOBAL_HEADER = 1 << 22
-# Of each packet in a segment's file: when it is shown, whether it is a keyframe, its length.
-RECORD = struct.Struct('<qBI')
-_CRF = {'libx264': 17, 'libx265': 19, 'libsvtav1': 24, 'libvpx-vp9': 24}
+# FFmpeg's flags for headers outside of the packets: of an encoder, and of a container.
+_GLOBAL_HEADER, _CONTAINER_GLOBAL_HEADER = 1 << 22, 0x40
+# FFmpeg's FF_QP2LAMBDA.
+_QP_TO_LAMBDA = 118
+_CRF = {'libx264': 17, 'libx265': 19, 'libsvtav1': 24, 'libvpx-vp9': 24, 'libvpx': 8}
+# Encoders that make 200 kbit/s of anything unless they are given a quantiser.
+_QUANTISED = {
+    *('mpeg1video', 'mpeg2video', 'mpeg4', 'msmpeg4', 'msmpeg4v2', 'wmv1', 'wmv2', 'flv'),
+    *('h263', 'h263p', 'mjpeg'),
+}
+_QUANTISER = 2
+_OPTIONS = {
+    'libvpx-vp9': {'b': '0', 'row-mt': '1', 'cpu-used': '2'},
+    # A packet for each frame; the rate is but an upper limit.
+    'libvpx': {'b': '100M', 'auto-alt-ref': '0', 'cpu-used': '2'},
+    'libx265': {'x265-params': 'log-level=error:pools=2'},
+}
+# What people call the codecs, where FFmpeg does not.
+_OTHER_NAMES = {'h265': 'hevc', 'x265': 'hevc', 'x264': 'h264', 'avc': 'h264', 'h.264': 'h264'}
+_OTHER_NAMES |= {'h.265': 'hevc', 'mpeg2': 'mpeg2video', 'prores': 'prores_ks', 'av01': 'av1'}
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,19 @@ class EncoderSettings:
         codec (str): Name of the encoder.
         pix_fmt (str): Pixel format of the video.
         info (VideoInfo): Size, rate and colour of the video.
-        options (dict[str, str]): Options of the encoder.
+        options (Mapping[str, str]): Options of the encoder.
+        global_header (bool): Whether headers go into the container and not into the packets.
+        reorder (bool): Whether packets may be in another order than frames.
+        left_out (tuple[str, ...]): What is known of the frames and can't be written down.
     """
 
     codec: str
     pix_fmt: str
     info: VideoInfo
-    options: dict[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    global_header: bool = True
+    reorder: bool = True
+    left_out: tuple[str, ...] = ()
 
 
 def choose_encoder(
@@ -61,7 +77,7 @@ def choose_encoder(
     Args:
         info (VideoInfo): Size, rate and colour of the video.
         suffix (str): Ending of the file, such as '.mp4'.
-        codec (str, optional): Name of an encoder.
+        codec (str, optional): Name of an encoder or of a codec, such as 'hevc'.
         crf (float, optional): Quality for encoders that have it, lower is better.
         preset (str, optional): Speed for encoders that have it.
         pix_fmt (str, optional): Pixel format.
@@ -70,29 +86,84 @@ def choose_encoder(
         EncoderSettings: The choice.
 
     Raises:
-        EncodingError: There is no such encoder, or it does not take the pixel format.
+        EncodingError: Such files are not written, there is no such encoder, or it does not take
+            the pixel format or the quality.
     """
-    small = min(info.height, info.width) < _X265_SMALLEST
-    if codec is None:
-        codec = 'libx264' if info.color.bits == 8 or small else 'libx265'
-        codec = 'libsvtav1' if suffix == '.webm' else codec
-        if suffix == '.webm' and (small or info.color.chroma == '444'):
-            codec = 'libvpx-vp9'
-    elif codec == 'libx265' and small:
+    container = container_of(suffix)
+    codec = _default_codec(info, suffix) if codec is None else _encoder_named(codec)
+    if codec == 'libx265' and min(info.height, info.width) < _X265_SMALLEST:
         raise EncodingError(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
             f'{info.width}x{info.height}: take --codec libx264'
-        )
-    known = _video_encoders()
-    if codec not in known:
-        raise EncodingError(
-            f'there is no video encoder {codec!r} here.{did_you_mean(codec, known)}'
         )
     formats = [f.name for f in av.codec.Codec(codec, 'w').video_formats or []]
     if pix_fmt is None:
         pix_fmt = _pixel_format(info, formats)
     elif formats and pix_fmt not in formats:
         raise EncodingError(f'{codec} does not take {pix_fmt!r}, but {", ".join(formats)}')
+    _check_size(info, pix_fmt)
+    options = dict(_OPTIONS.get(codec, {}))
+    known = {o.name for o in av.CodecContext.create(codec, 'w').supported_options.private}
+    for name, value in (('crf', crf), ('preset', preset)):
+        if value is not None and name not in known:
+            raise EncodingError(
+                f'{codec} has no {name}: leave out --{name}, or take --codec libx264 or libx265'
+            )
+    if crf is not None or codec in _CRF:
+        options['crf'] = f'{_CRF.get(codec) if crf is None else crf:g}'
+    if preset is not None:
+        options['preset'] = preset
+    hdr, lost = hdr_options(info.color, codec)
+    for name, params in hdr.items():
+        options[name] = ':'.join(filter(None, (options.get(name), params)))
+    flags = av.format.ContainerFormat(container.format, 'w').flags
+    return EncoderSettings(
+        codec,
+        pix_fmt,
+        info,
+        options,
+        global_header=bool(flags & _CONTAINER_GLOBAL_HEADER),
+        reorder=not container.even,
+        left_out=tuple(lost),
+    )
+
+
+def _default_codec(info: VideoInfo, suffix: str) -> str:
+    small = min(info.height, info.width) < _X265_SMALLEST
+    if suffix == '.webm':
+        return 'libvpx-vp9' if small or info.color.chroma == '444' else 'libsvtav1'
+    # H.265 is no more at home in these than VP9 is.
+    old = suffix in ('.avi', '.flv', '.3gp')
+    return 'libx264' if info.color.bits == 8 or small or old else 'libx265'
+
+
+def _encoder_named(name: str) -> str:
+    """The encoder for the name of one or of a codec."""
+    known = _video_encoders()
+    lower = name.lower()
+    found = known.get(_OTHER_NAMES.get(lower, lower))
+    if found is None:
+        raise EncodingError(
+            f'there is no video encoder {name!r} here.{did_you_mean(name, sorted(known))}'
+        )
+    return found
+
+
+@functools.cache
+def _video_encoders() -> dict[str, str]:
+    """Encoders by their names, and by those of their codecs."""
+    names = {}
+    for name in av.codecs_available:
+        try:
+            codec = av.codec.Codec(name, 'w')
+        except av.codec.codec.UnknownCodecError:
+            continue
+        if codec.type == 'video':
+            names[name] = names[codec.name] = codec.name
+    return names
+
+
+def _check_size(info: VideoInfo, pix_fmt: str) -> None:
     chroma = av.VideoFormat(pix_fmt, 64, 64)
     if (info.width % 2 and chroma.chroma_width(64) < 64) or (
         info.height % 2 and chroma.chroma_height(64) < 64
@@ -101,27 +172,6 @@ def choose_encoder(
             f'{pix_fmt} needs an even size, this is {info.width}x{info.height}: take a --pix-fmt '
             'of 4:4:4 and a --codec that has it, such as libx264'
         )
-    options = {}
-    if crf is not None or codec in _CRF:
-        options['crf'] = f'{_CRF.get(codec) if crf is None else crf:g}'
-    if codec == 'libvpx-vp9':
-        options.update({'b': '0', 'row-mt': '1', 'cpu-used': '2'})
-    if preset:
-        options['preset'] = preset
-    if codec == 'libx265':
-        options['x265-params'] = 'log-level=error:pools=2'
-    return EncoderSettings(codec, pix_fmt, info, options)
-
-
-def _video_encoders() -> list[str]:
-    names = []
-    for name in av.codecs_available:
-        try:
-            if av.codec.Codec(name, 'w').type == 'video':
-                names.append(name)
-        except av.codec.codec.UnknownCodecError:
-            continue
-    return sorted(names)
 
 
 def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
@@ -145,79 +195,32 @@ def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
     )
 
 
-def configure(context: av.CodecContext, settings: EncoderSettings) -> None:
+def configure(context: av.VideoCodecContext, settings: EncoderSettings) -> None:
     """Prepare an encoder, before it is opened."""
     info = settings.info
     context.width, context.height, context.pix_fmt = info.width, info.height, settings.pix_fmt
-    context.time_base = info.time_base
+    # Frames are counted: there are encoders that take no finer clock, or no long durations.
+    context.time_base = 1 / info.rate
     context.framerate = info.rate
     context.sample_aspect_ratio = info.pixel_aspect
     context.color_range, context.colorspace = info.color.color_range, info.color.matrix
     context.color_primaries, context.color_trc = info.color.primaries, info.color.transfer
-    context.options = settings.options
+    context.options = dict(settings.options)
     context.thread_count = _ENCODER_THREADS
-    context.flags |= _GLOBAL_HEADER
-
-
-class SegmentEncoder:
-    """Encodes one segment into a file of packets that appears when it is whole.
-
-    Args:
-        path (Path): The file.
-        settings (EncoderSettings): How to encode.
-    """
-
-    def __init__(self, path: Path, settings: EncoderSettings) -> None:
-        self.path = path
-        self.settings = settings
-        self._context = av.CodecContext.create(settings.codec, 'w')
-        configure(self._context, settings)
-        self._part = path.with_suffix('.part')
-        self._file = open(self._part, 'wb')  # noqa: SIM115 (closed in finish and abandon)
-
-    def write(self, rgb: np.ndarray, time: int) -> None:
-        """Encode a frame.
-
-        Args:
-            rgb (np.ndarray): (h, w, 3), uint8 or uint16.
-            time (int): When it is shown, in ticks.
-        """
-        info = self.settings.info
-        frame = from_rgb(rgb, self.settings.pix_fmt, info.color)
-        frame.pts, frame.time_base = time, info.time_base
-        self._write_packets(self._encode(frame))
-
-    def _encode(self, frame: av.VideoFrame | None) -> list[av.Packet]:
-        try:
-            return self._context.encode(frame)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise encoding_error(self.settings, error) from error
-
-    def _write_packets(self, packets: Sequence[av.Packet]) -> None:
-        for packet in packets:
-            data = bytes(packet)
-            self._file.write(RECORD.pack(packet.pts, packet.is_keyframe, len(data)))
-            self._file.write(data)
-
-    def finish(self) -> None:
-        """Write what the encoder still holds; the file gets its name."""
-        self._write_packets(self._encode(None))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.replace(self._part, self.path)
-
-    def abandon(self) -> None:
-        """Remove what was written."""
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+    if settings.global_header:
+        context.flags |= _GLOBAL_HEADER
+    if not settings.reorder:
+        context.max_b_frames = 0
+    if settings.codec in _QUANTISED:
+        context.qscale = True
+        context.global_quality = _QUANTISER * _QP_TO_LAMBDA
 
 
 def encoding_error(settings: EncoderSettings, error: Exception) -> EncodingError:
     """Say what an encoder did not take."""
     info = settings.info
     return EncodingError(
-        f'{settings.codec} can not encode {info.width}x{info.height} {settings.pix_fmt} with '
-        f'{settings.options}: {error}. Take another --codec, --pix-fmt or --preset, or write a '
-        'folder of frames'
+        f'{settings.codec} can not encode {info.width}x{info.height} {settings.pix_fmt} at '
+        f'{float(info.rate):g} frames/s with {dict(settings.options)}: {error}. Take another '
+        '--codec, --pix-fmt or --preset, or write a folder of frames'
     )

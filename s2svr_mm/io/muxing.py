@@ -2,187 +2,393 @@
 """From segments of packets, and the sound and subtitles of the source, to the final video file."""
 
 import heapq
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import av
 
 from ..errors import EncodingError
-from .encoding import RECORD, EncoderSettings, configure, encoding_error
+from .checking import Expected, codec_name, find_fault
+from .containers import Container
+from .conversion import Converter, add_converter
+from .encoding import EncoderSettings, configure, encoding_error
+from .packet_log import video_streams
+from .segments import Record, read_records
+from .timeline import Timeline
 
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
-def _records(path: Path, with_data: bool) -> Iterator[tuple[int, bool, bytes]]:
-    with open(path, 'rb') as file:
-        while head := file.read(RECORD.size):
-            time, is_keyframe, size = RECORD.unpack(head)
-            data = file.read(size) if with_data else b''
-            if not with_data:
-                file.seek(size, os.SEEK_CUR)
-            yield time, bool(is_keyframe), data
+# Tags that were true of the source alone.
+_STALE_TAGS = ('rotate', 'encoder', 'duration', 'bps', 'number_of_', '_statistics_')
+_STALE_FILE_TAGS = ('encoder', 'major_brand', 'minor_version', 'compatible_brands')
 
 
 @dataclass(frozen=True)
 class TimeRange:
-    """Which part of the source's sound and subtitles goes along, in seconds of the source.
+    """Which part of the source's sound and subtitles goes along.
 
     Attributes:
-        start (Fraction, optional): Where it starts; None for as early as there is any.
-        stop (Fraction, optional): Where it ends; None for the end.
-        shift (Fraction): How much earlier all is shown.
+        start (Fraction): When the first frame is shown, seconds from the source's first one. What
+            is earlier stays out, but for sound before the source's first frame.
+        stop (Fraction, optional): When it ends; None for the end of all streams.
     """
 
-    start: Fraction | None = None
+    start: Fraction = Fraction(0)
     stop: Fraction | None = None
-    shift: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True)
+class SourceStreams:
+    """What there is beside the frames of a video.
+
+    Attributes:
+        path (str): The file.
+        timeline (Timeline): When its frames and packets are shown.
+        without (tuple[str, ...]): Kinds of streams to leave out: 'audio', 'subtitle'.
+    """
+
+    path: str
+    timeline: Timeline
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """What goes into a video file.
+
+    Attributes:
+        suffix (str): Ending of the file's name.
+        container (Container): What that says it is.
+        settings (EncoderSettings): How the frames are encoded.
+        source (SourceStreams, optional): Where the other streams come from.
+        copied (tuple[int, ...]): Numbers of the source's streams that are copied.
+        converted (Mapping[int, str]): Numbers of those that are converted, and the encoders.
+        attached (tuple[int, ...]): Numbers of the attachments.
+        chapters (bool): Whether the source's chapters are kept.
+        lead (Fraction): How much earlier than the first frame the sound starts, seconds.
+        left_out (tuple[str, ...]): What of the source is not in it.
+        notes (tuple[str, ...]): What is not in it as it was.
+    """
+
+    suffix: str
+    container: Container
+    settings: EncoderSettings
+    source: SourceStreams | None = None
+    copied: tuple[int, ...] = ()
+    converted: Mapping[int, str] = field(default_factory=dict)
+    attached: tuple[int, ...] = ()
+    chapters: bool = False
+    lead: Fraction = Fraction(0)
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds of one tick of the frames in the file."""
+        info = self.settings.info
+        return 1 / info.rate if self.container.even else info.time_base
+
+
+class Timed(NamedTuple):
+    """A packet of another stream: when it is decoded (seconds from the source's first frame)."""
+
+    time: Fraction
+    packet: av.Packet
 
 
 class Muxer:
-    """Joins segments, sound and subtitles into a video file.
+    """Writes a video file.
 
     Args:
-        path (Path): The file to write; its name says the container.
-        settings (EncoderSettings): How the segments were encoded.
-        source (str, optional): Video whose sound, subtitles, chapters and tags are taken over.
-        without (Sequence[str]): Kinds of streams to leave out: 'audio', 'subtitle'.
+        file (Path | IO): The file, or an open one that can seek.
+        plan (OutputPlan): What goes into it.
+        cut (TimeRange): Which part of the source that is.
 
     Raises:
-        EncodingError: The container does not take the streams.
+        EncodingError: The encoder or the container does not take this.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        settings: EncoderSettings,
-        source: str | None = None,
-        without: Sequence[str] = (),
-    ) -> None:
-        self.settings = settings
-        self.left_out: list[str] = []
-        self._input = av.open(source) if source else None
+    def __init__(self, file: Path | IO[bytes], plan: OutputPlan, cut: TimeRange) -> None:
+        self.plan, self.cut = plan, cut
+        # Sound that comes before the first frame makes all else later.
+        self.shift = (Fraction(0) if cut.start else plan.lead) - cut.start
         self._streams: dict[int, av.stream.Stream] = {}
+        self._converters: dict[int, Converter] = {}
+        self._codecs: dict[int, str] = {}
+        self._ends: dict[int, Fraction] = {}
+        self._shown: list[Fraction] = []
+        self.left_out = [*plan.left_out]
+        with ExitStack() as stack:
+            self._output = av.open(
+                str(file) if isinstance(file, Path) else file,
+                'w',
+                format=plan.container.format,
+                container_options=dict(plan.container.options),
+            )
+            stack.callback(self._output.close)
+            self._video = self._add_video()
+            if plan.source:
+                self._input = stack.enter_context(av.open(plan.source.path))
+                self._add_streams(self._input)
+            try:
+                self._output.start_encoding()
+            except (av.error.FFmpegError, ValueError) as error:
+                raise EncodingError(f'{plan.suffix} files do not take this: {error}') from error
+            self._open = stack.pop_all()
+
+    def _add_video(self) -> av.VideoStream:
+        settings, container = self.plan.settings, self.plan.container
         try:
-            self._output = av.open(str(path), 'w')
+            stream = cast(
+                av.VideoStream, self._output.add_stream(settings.codec, rate=settings.info.rate)
+            )
         except (av.error.FFmpegError, ValueError) as error:
-            raise EncodingError(f'{path.name}: {error}') from error
-        try:
-            self._video = self._output.add_stream(settings.codec, rate=settings.info.rate)
-        except (av.error.FFmpegError, ValueError) as error:
-            self.close()
             raise EncodingError(
-                f'{path.suffix} files do not hold {settings.codec}: {error}. Take another --codec, '
-                'or write an .mkv file'
+                f'{self.plan.suffix} files do not hold {settings.codec}: {error}'
             ) from error
-        configure(self._video.codec_context, settings)
-        self._video.time_base = settings.info.time_base
-        if settings.codec == 'libx265' and path.suffix in ('.mp4', '.mov', '.m4v'):
-            self._video.codec_context.codec_tag = 'hvc1'
+        context = stream.codec_context
+        configure(context, settings)
+        if context.codec.canonical_name == 'hevc' and container.edit_lists:
+            # What Apple's players ask for.
+            context.codec_tag = 'hvc1'
         try:
-            if self._input:
-                self._add_streams(path.suffix, without)
-            self._output.start_encoding()
-        except EncodingError:
-            self.close()
-            raise
+            context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            self.close()
             raise encoding_error(settings, error) from error
+        stream.time_base = self.plan.tick
+        return stream
 
-    def _add_streams(self, suffix: str, without: Sequence[str]) -> None:
-        self._output.metadata.update(self._input.metadata)
-        main = self._input.streams.video[0]
-        self._video.metadata.update(main.metadata)
-        for stream in self._input.streams:
-            if stream.index == main.index or stream.type in without:
+    def _add_streams(self, source: av.container.InputContainer) -> None:
+        self._output.metadata.update(_without(source.metadata, _STALE_FILE_TAGS))
+        tags = _without(video_streams(source)[0].metadata, _STALE_TAGS)
+        if self.cut.start and tags.pop('timecode', ''):
+            self.left_out.append('time code, which is that of the first frame of the source')
+        self._video.metadata.update(tags)
+        if self.plan.chapters:
+            self._output.set_chapters(self._chapters(source))
+        for stream in source.streams:
+            if stream.index in self.plan.attached:
+                file = cast(av.stream.AttachmentStream, stream)
+                self._output.add_attachment(file.name or '', file.mimetype or '', file.data)
                 continue
-            if stream.type == 'attachment' and suffix == '.mkv':
-                self._output.add_attachment(stream.name, stream.mimetype, stream.data)
-            elif stream.type in ('audio', 'subtitle'):
-                self._streams[stream.index] = self._add_stream(stream, suffix)
-            else:
-                self.left_out.append(f'stream {stream.index} ({stream.type})')
+            encoder = self.plan.converted.get(stream.index)
+            try:
+                if stream.index in self.plan.copied:
+                    new = self._output.add_stream_from_template(stream)
+                elif encoder is not None:
+                    new, converter = add_converter(self._output, stream, encoder)
+                    self._converters[stream.index] = converter
+                else:
+                    continue
+            except (av.error.FFmpegError, ValueError) as error:
+                raise EncodingError(
+                    f'{self.plan.suffix} files do not hold {encoder or codec_name(stream)}: {error}'
+                ) from error
+            self._streams[stream.index] = new
+            self._codecs[stream.index] = codec_name(stream if encoder is None else new)
+            new.metadata.update(_without(stream.metadata, _STALE_TAGS))
+            new.disposition = stream.disposition
 
-    def _add_stream(self, stream: av.stream.Stream, suffix: str) -> av.stream.Stream:
-        name = stream.codec_context.name if stream.codec_context else 'unknown'
-        try:
-            copy = self._output.add_stream_from_template(stream)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise EncodingError(
-                f'{suffix} files do not hold {name}, the codec of {self._input.name} '
-                f'stream {stream.index} ({stream.type}): write an .mkv file, or leave it out with '
-                f'--without {stream.type}'
-            ) from error
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        return copy
+    def _chapters(self, source: av.container.InputContainer) -> 'list[Chapter]':
+        """Those of the part that is taken."""
+        timeline = cast(SourceStreams, self.plan.source).timeline
+        end = timeline.end * timeline.base if self.cut.stop is None else self.cut.stop
+        chapters: list[Chapter] = []
+        for chapter in source.chapters():
+            base = chapter['time_base'] or Fraction(1, 1000)
+            start, stop = (
+                round((min(max(timeline.map(t * base), self.cut.start), end) + self.shift) / base)
+                for t in (chapter['start'], chapter['end'])
+            )
+            if start < stop:
+                chapters.append({**chapter, 'start': start, 'end': stop, 'time_base': base})
+        return chapters
 
-    def write(self, segments: Sequence[Path], last_duration: int, cut: TimeRange) -> None:
+    def write(
+        self,
+        records: Iterable[Record],
+        times: Sequence[int],
+        end: int,
+        others: Iterable[Timed] | None = None,
+    ) -> None:
         """Write all packets.
 
         Args:
-            segments (Sequence[Path]): Files of packets, in order.
-            last_duration (int): Duration of the last frame, in ticks.
-            cut (TimeRange): Which part of the other streams goes along.
+            records (Iterable[Record]): Those of the video.
+            times (Sequence[int]): When these are shown, ticks.
+            end (int): When the last frame ends, ticks.
+            others (Iterable[Timed], optional): Those of the other streams, which rise in time.
+                None for all of the source that are in the range.
         """
-        if self._input:
-            chapters = self._input.chapters()
-            if chapters and cut == TimeRange():
-                self._output.set_chapters(chapters)
-        packets = [self._video_packets(segments, last_duration)]
-        if self._streams:
-            packets.append(self._copied_packets(cut))
-        for packet in heapq.merge(*packets, key=lambda p: p.dts * p.time_base):
-            self._output.mux_one(packet)
+        if others is None:
+            others = self._source_packets() if self._streams else ()
+        video = self._video_packets(records, times, end)
+        try:
+            for timed in heapq.merge(video, others, key=lambda timed: timed.time):
+                self._listen(timed)
+                for packet in self._finished(timed):
+                    self._output.mux_one(packet)
+            for converter in self._converters.values():
+                for packet in converter.finish():
+                    self._output.mux_one(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncodingError(f'{self.plan.suffix} files do not take this: {error}') from error
 
-    def _video_packets(self, segments: Sequence[Path], last_duration: int) -> Iterator[av.Packet]:
-        times = [time for path in segments for time, _, _ in _records(path, with_data=False)]
-        shown = sorted(times)
-        following = dict(zip(shown, [*shown[1:], shown[-1] + max(last_duration, 1)], strict=True))
-        decoded = decoding_times(times)
-        records = (record for path in segments for record in _records(path, with_data=True))
+    def _listen(self, timed: Timed) -> None:
+        """Keep in mind where sound ends."""
+        time, packet = timed
+        if packet.stream.type == 'audio':
+            end = time + self.shift + (packet.duration or 0) * packet.time_base
+            self._ends[packet.stream_index] = end
+
+    def _finished(self, timed: Timed) -> Iterator[av.Packet]:
+        """What to write for a packet of the source or of the video."""
+        time, packet = timed
+        if packet.stream is self._video:
+            yield packet
+            return
+        index = packet.stream_index
+        if index in self._converters:
+            yield from self._converters[index].convert(packet, time + self.shift)
+            return
+        late = 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
+        packet.dts = round((time + self.shift) / packet.time_base)
+        packet.pts = packet.dts + late
+        packet.stream = self._streams[index]
+        yield packet
+
+    def _video_packets(
+        self, records: Iterable[Record], times: Sequence[int], end: int
+    ) -> Iterator[Timed]:
+        tick, base = self.plan.tick, self.plan.settings.info.time_base
+        places = {time: round((time * base + self.shift) / tick) for time in (*times, end)}
+        shown = sorted(places.values())
+        self._shown = [place * tick for place in shown[:-1]]
+        following = dict(pairwise(shown))
+        decoded = decoding_times([places[time] for time in times])
         for (time, is_keyframe, data), dts in zip(records, decoded, strict=True):
             packet = av.Packet(data)
-            packet.time_base = self.settings.info.time_base
-            packet.pts, packet.dts, packet.duration = time, dts, following[time] - time
+            packet.time_base, packet.pts, packet.dts = tick, places[time], dts
+            packet.duration = following[places[time]] - places[time]
             packet.is_keyframe = is_keyframe
             packet.stream = self._video
-            yield packet
+            yield Timed(dts * tick - self.shift, packet)
 
-    def _copied_packets(self, cut: TimeRange) -> Iterator[av.Packet]:
-        streams = [self._input.streams[index] for index in self._streams]
-        packets = self._input.demux(*streams)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                return  # The damage has been reported with the video's.
-            if packet is None:
-                return
-            if packet.dts is None or not packet.size:
+    def _source_packets(self) -> Iterator[Timed]:
+        """Those of the streams that go along, in the range, in the order of the file."""
+        times = cast(SourceStreams, self.plan.source).timeline.copied
+        numbers = dict.fromkeys(self._streams, -1)
+        hidden: dict[int, Timed] = {}
+        last: dict[int, Fraction] = {}
+        for packet in readable(self._input.demux(*(self._input.streams[i] for i in numbers))):
+            index = packet.stream_index
+            numbers[index] += 1
+            if numbers[index] >= len(times.get(index, ())):
                 continue
-            base = packet.time_base
-            start, end = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
-            if cut.stop is not None and start >= cut.stop:
-                continue
-            if cut.start is not None and start < cut.start:
-                if packet.stream.type != 'subtitle' or end <= cut.start:
-                    continue
-                packet.duration = round((end - cut.start) / base)
-                packet.pts = packet.dts = round(cut.start / base)
-            shift = round(cut.shift / base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            packet.stream = self._streams[packet.stream.index]
-            packet.time_base = base
-            yield packet
+            timed = Timed(times[index][numbers[index]] * packet.time_base, packet)
+            taken = None if packet.is_discard else self._taken(timed)
+            if taken is None:
+                hidden[index] = timed
+            elif index not in last or taken.time > last[index]:
+                # A decoder starts with the one before the first that is heard.
+                if index not in last and index in hidden and self._hides(packet.stream):
+                    yield hidden[index]
+                last[index] = taken.time
+                yield taken
+
+    def _hides(self, stream: av.stream.Stream) -> bool:
+        """Whether what is decoded before the start is not heard."""
+        if self.cut.start:
+            return False
+        container = self.plan.container
+        # What the source says of the start that a decoder makes up goes along in Matroska.
+        delayed = container.codec_delay and stream.codec_context and stream.codec_context.delay
+        return container.edit_lists or bool(delayed)
+
+    def _taken(self, timed: Timed) -> Timed | None:
+        """A packet as far as it is in the range."""
+        time, packet = timed
+        end = time + (packet.duration or 0) * packet.time_base
+        if self.cut.stop is not None and time >= self.cut.stop:
+            return None
+        floor = self.cut.start or -self.plan.lead
+        if time >= floor:
+            return timed
+        if packet.stream.type == 'subtitle' and end > floor:
+            packet.duration = round((end - floor) / packet.time_base)
+            return Timed(floor, packet)
+        # Of sound that starts with the video, the first packet may be heard in part.
+        return timed if not self.cut.start and end > floor else None
+
+    @property
+    def expected(self) -> Expected:
+        """What the file should hold once it is closed."""
+        info = self.plan.settings.info
+        kinds = {index: stream.type for index, stream in self._streams.items()}
+        return Expected(
+            size=(info.width, info.height),
+            times=self._shown,
+            tick=self.plan.tick,
+            streams=[(kinds[index], self._codecs[index]) for index in self._streams],
+            ends=[self._ends.get(index) for index in self._streams],
+        )
 
     def close(self) -> None:
         """Close all files; the output is whole if nothing failed before."""
-        self._output.close()
-        if self._input:
-            self._input.close()
+        self._open.close()
+
+
+def write_video(
+    path: Path,
+    plan: OutputPlan,
+    segments: Sequence[Path],
+    end: int,
+    cut: TimeRange,
+) -> list[str]:
+    """Join segments, and what lies beside them in the source, into a video file.
+
+    Args:
+        path (Path): The file to write.
+        plan (OutputPlan): What :func:`.rehearsal.plan_output` decided.
+        segments (Sequence[Path]): Files of packets, in order.
+        end (int): When the last frame ends, ticks.
+        cut (TimeRange): Which part of the source it is.
+
+    Returns:
+        list[str]: What is not in the file as it was in the source.
+
+    Raises:
+        EncodingError: The file, opened again, does not hold what it should.
+    """
+    muxer = Muxer(path, plan, cut)
+    try:
+        times = [r.time for segment in segments for r in read_records(segment, with_data=False)]
+        records = (record for segment in segments for record in read_records(segment))
+        muxer.write(records, times, end)
+    finally:
+        muxer.close()
+    if fault := find_fault(path, muxer.expected):
+        raise EncodingError(
+            f'{path}, opened again, is not what it should be: {fault}. What was restored is kept; '
+            'take another container, such as .mkv'
+        )
+    return [*(f'not in the output: {what}' for what in muxer.left_out), *plan.notes]
+
+
+def readable(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """The packets before what can't be read, but for the empty ones."""
+    with suppress(av.error.FFmpegError):
+        yield from (packet for packet in packets if packet.size)
+
+
+def _without(tags: Mapping[str, str], stale: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if not key.lower().startswith(tuple(stale))}
 
 
 def decoding_times(times: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from statistics import median
 
 import av
+from av.stream import Disposition
 
 from .timeline import LEAP, REORDERED, Stamp, Timeline, copied_times, timeline_of
 
@@ -106,19 +107,37 @@ class PacketLog:
         return 2 * sum(second in self._heard for second in seconds) < len(seconds)
 
 
-def read_timeline(path: str, stamps: Sequence[Stamp] | None = None) -> Timeline:
+def read_timeline(path: str, num_frames: int | None = None) -> Timeline:
     """Read all packets of a video file for the times of its frames.
 
     Args:
         path (str): The file; what can't be read of it is left out.
-        stamps (Sequence[Stamp], optional): See :meth:`PacketLog.timeline`.
+        num_frames (int, optional): How many frames a decoder makes of it. Where packets are not as
+            many, all is decoded for the times of the frames. Defaults to None, as many.
+
+    Returns:
+        Timeline: When frames and the packets of other streams are shown.
     """
     with av.open(path) as container:
-        log = PacketLog(container, container.streams.video[0])
+        log = PacketLog(container, video_streams(container)[0])
         with suppress(av.error.FFmpegError):
             for packet in container.demux():
                 log.add(packet)
+        timeline = log.timeline()
+    if num_frames in (None, len(timeline.times)):
+        return timeline
+    with av.open(path) as container:
+        video = video_streams(container)[0]
+        stamps: list[Stamp] = []
+        with suppress(av.error.FFmpegError):
+            for frame in container.decode(video):
+                stamps.append(Stamp(frame.pts, frame.dts, frame.duration or 0))
         return log.timeline(stamps)
+
+
+def video_streams(container: av.container.Container) -> list[av.VideoStream]:
+    """The videos of a file, without cover pictures."""
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
 def skipped_samples(packet: av.Packet) -> Fraction:

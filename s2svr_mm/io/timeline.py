@@ -99,6 +99,14 @@ class Timeline:
         told = ', '.join(jumps[:_TOLD])
         return [f"the file's clock jumps {told}{more}; bridged"] if jumps else []
 
+    def map(self, time: Fraction) -> Fraction:
+        """Say when something is shown that is at a time of the file's clock, both in seconds."""
+        ticks = time / self.base
+        for run in self.runs:
+            if run.low <= ticks <= run.low + run.stop - run.start:
+                return (run.start + ticks - run.low) * self.base
+        return (ticks - self.runs[0].low) * self.base
+
     def frame_rate(self, hint: Fraction | None = None) -> Fraction | None:
         """Find the rate of frames that lie on an even grid, some slots of which may be empty.
 
@@ -111,9 +119,18 @@ class Timeline:
         steps = [b - a for a, b in pairwise(self.times)]
         measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
         for rate in filter(None, (hint, *_RATES, measured)):
-            if abs(measured / rate - 1) < Fraction(1, 10) and self._on_grid(rate):
+            if abs(measured / rate - 1) < Fraction(1, 10) and self.fits(rate):
                 return rate
         return None
+
+    def rate(self, hint: Fraction) -> Fraction:
+        """The rate of frames that lie on an even grid, or else that on average.
+
+        Args:
+            hint (Fraction): What the file says it is.
+        """
+        average = Fraction(len(self.times), 1) / (max(self.end, 1) * self.base)
+        return self.frame_rate(hint) or average.limit_denominator(1001)
 
     def time(self, number: int) -> int:
         """When a frame is shown, ticks; those that no packet told of follow evenly."""
@@ -128,11 +145,12 @@ class Timeline:
         over, under = 2 * factor.numerator, 2 * factor.denominator
         return [(time * over + factor.denominator) // under for time in self.times]
 
-    def _on_grid(self, rate: Fraction) -> bool:
+    def fits(self, rate: Fraction) -> bool:
+        """Whether all frames lie on an even grid, some slots of which may be empty."""
         slots = self.slots(rate)
         period = float(1 / (rate * self.base))
         return all(b > a for a, b in pairwise(slots)) and all(
-            abs(time - slot * period) <= max(period / 4, 1)
+            abs(time - slot * period) <= max(period / 5, 1)
             for time, slot in zip(self.times, slots, strict=True)
         )
 
@@ -157,9 +175,8 @@ def timeline_of(
     Returns:
         Timeline: As many frames as ``stamps``.
     """
-    keys = [stamp.pts if stamp.dts is None else stamp.dts for stamp in stamps]
-    step = _typical(keys, max(nominal, 1))
-    starts, wrong = _jumps(keys, base, step, is_jump)
+    keys, step, fall = _keys(stamps, base, max(nominal, 1))
+    starts, wrong = _jumps(keys, base, step, fall, is_jump)
     times: list[int] = []
     runs: list[Run] = []
     start = 0
@@ -175,8 +192,22 @@ def timeline_of(
     return Timeline(base, times, start, runs)
 
 
-def _typical(keys: Sequence[int | None], nominal: int) -> int:
-    steps = [b - a for a, b in pairwise(keys) if a is not None and b is not None and b > a]
+def _keys(
+    stamps: Sequence[Stamp], base: Fraction, nominal: int
+) -> tuple[list[int | None], int, Fraction]:
+    """Of each packet a stamp that rises, the usual step, and what is no fall, both in ticks."""
+    decoded = [stamp.dts for stamp in stamps]
+    if 2 * decoded.count(None) <= len(stamps):
+        return decoded, _typical(decoded, nominal), _FALL / base
+    # Times of showing go to and fro.
+    shown = [stamp.pts for stamp in stamps]
+    known = sorted({key for key in shown if key is not None})
+    step = _typical(known, nominal) if 2 * len(known) > len(stamps) else nominal
+    return shown, step, max(_FALL / base, Fraction(REORDERED * step))
+
+
+def _typical(times: Sequence[int | None], nominal: int) -> int:
+    steps = [b - a for a, b in pairwise(times) if a is not None and b is not None and b > a]
     return max(round(median(steps)), 1) if steps else nominal
 
 
@@ -191,7 +222,8 @@ def _jumps(
     keys: Sequence[int | None],
     base: Fraction,
     step: int,
-    is_jump: Callable[[Fraction, Fraction], bool] | None,
+    fall: Fraction,
+    is_jump: Callable[[Fraction, Fraction], bool] | None = None,
 ) -> tuple[list[int], set[int]]:
     """The packets with which a clock starts, and those whose time stamps are wrong."""
     starts, wrong = [0][: len(keys)], set[int]()
@@ -202,7 +234,7 @@ def _jumps(
             continue
         if last is not None:
             gap = (key - last) * base
-            if gap < -_FALL or gap > _PAUSE:
+            if key - last < -fall or gap > _PAUSE:
                 if back := _comes_back(keys, i, last, step * (i - place), step):
                     wrong.update(range(i, back))
                     continue
@@ -277,7 +309,7 @@ def copied_times(
     clock = _Clock(base, timeline)
     keys = [stamp.pts if stamp.dts is None else stamp.dts for stamp in stamps]
     step = _typical(keys, 1)
-    wrong = _jumps(keys, base, step, None)[1] if continuous else set[int]()
+    wrong = _jumps(keys, base, step, _FALL / base)[1] if continuous else set[int]()
     times: list[int] = []
     expected: int | None = None
     current: int | None = None

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from ..errors import DataError, OutputError
 from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
-from ..io.muxing import TimeRange
+from ..io.muxing import SourceStreams, TimeRange
+from ..io.packet_log import read_timeline
 from ..io.paths import IMAGE_SUFFIXES
 from ..io.reader import Frame, Reader, VideoInfo
 from ..utils.memory import peak_device_memory, peak_host_memory
@@ -230,6 +231,10 @@ class _Job:
         self.outputs = {'compare': compare} if compare else {}
         self.outputs['output'] = output
         self.encoder = ''
+        self.info, self.timeline = source.info, None
+        if source.has_streams:
+            self.timeline = read_timeline(source.path, source.num_frames)
+            self.info = replace(self.info, rate=self.timeline.rate(self.info.rate))
 
     def run(self) -> Summary:
         began = time.monotonic()
@@ -303,22 +308,27 @@ class _Job:
             'plan': asdict(plan),
             'dtype': self.restorer.choose_dtype(rgbs),
             'notes': self.restorer.notes,
-            'start_time': pictures[0].time,
         }
+
+    def _time(self, index: int) -> int:
+        """When a frame is shown, ticks from the source's first one."""
+        return index if self.timeline is None else self.timeline.time(index)
 
     def _sinks(self) -> dict[str, Sink]:
         sinks: dict[str, Sink] = {}
-        info, scale = self.source.info, self.restorer.scale
-        streams = self.source.path if self.source.has_streams else None
+        info, scale = self.info, self.restorer.scale
+        streams = None
+        if self.timeline is not None:
+            streams = SourceStreams(self.source.path, self.timeline, self.options.without)
         for name, path in self.outputs.items():
             folder = self.parts.folder / name
             if not path.suffix:
-                sinks[name] = FolderSink(folder)
+                sinks[name] = FolderSink(folder, streams)
                 continue
             beside = name == 'compare' and self.options.compare_mode == 'side'
             settings = self._encoder_for(path, info.scaled(scale, 2 if beside else 1))
             compose = COMPARISONS[self.options.compare_mode] if name == 'compare' else None
-            sinks[name] = VideoSink(folder, path, settings, streams, self.options.without, compose)
+            sinks[name] = VideoSink(folder, path, settings, streams, compose)
             self.encoder = f'{settings.codec}, {settings.pix_fmt}'
         return sinks
 
@@ -347,7 +357,6 @@ class _Job:
         window = segment * length - 1 if segment else 0
         first = self.start + window * plan.step
         context = resumed - window * plan.step
-        shift = decided['start_time'] - self.source.first_time if self.start else 0
         pending: deque[Frame] = deque()
         last: Frame | None = None
         frames = resumed
@@ -366,7 +375,7 @@ class _Job:
             def arriving() -> Iterator[Any]:
                 for index, picture in enumerate(source):
                     if index >= context:
-                        pending.append(replace(picture, time=picture.time - shift))
+                        pending.append(replace(picture, time=self._time(picture.index)))
                     yield picture.rgb
 
             restored = self.restorer.restore_windows(
@@ -390,8 +399,7 @@ class _Job:
         self.parts.set_end(
             segments=segments,
             frames=frames,
-            last_duration=last.duration,
-            end_time=last.time + shift + last.duration,
+            end_time=self._time(last.index + 1),
             damage=self.source.damage,
         )
 
@@ -408,19 +416,13 @@ class _Job:
         self, sinks: dict[str, Sink], decided: dict[str, Any], end: dict[str, Any]
     ) -> list[str]:
         """Make the outputs; the main one last. Returns notes."""
-        base = self.source.info.time_base
+        base = self.info.time_base
         cut_off = self.stop is not None or end['damage'] is not None
-        cut = TimeRange(
-            start=decided['start_time'] * base if self.start else None,
-            stop=end['end_time'] * base if cut_off else None,
-            shift=(decided['start_time'] - self.source.first_time) * base
-            if self.start
-            else Fraction(0),
-        )
-        left_out: list[str] = []
+        cut = TimeRange(self._time(self.start) * base, end['end_time'] * base if cut_off else None)
+        notes = [] if self.timeline is None else list(self.timeline.notes)
         for name, sink in sinks.items():
-            left_out = sink.assemble(self.outputs[name], end['segments'], end['last_duration'], cut)
-        return [f'not in the output: {what}' for what in left_out]
+            more = sink.assemble(self.outputs[name], end['segments'], end['end_time'], cut)
+        return [*notes, *more]
 
 
 def _write(picture: Frame, image: Any, sink: Sink) -> None:

@@ -3,17 +3,19 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from ..io.encoding import EncoderSettings, SegmentEncoder
+from ..io.encoding import EncoderSettings
 from ..io.images import encode_png
-from ..io.muxing import Muxer, TimeRange
+from ..io.muxing import SourceStreams, TimeRange, write_video
 from ..io.reader import Frame
+from ..io.rehearsal import plan_output, streams_beside
+from ..io.segments import SegmentEncoder
 from ..utils.files import commit, write_bytes, write_text
 
 
@@ -35,9 +37,7 @@ class Sink(Protocol):
     def abandon(self) -> None:
         """Leave the segment; nothing of it is kept."""
 
-    def assemble(
-        self, output: Path, segments: int, last_duration: int, cut: TimeRange
-    ) -> list[str]:
+    def assemble(self, output: Path, segments: int, end: int, cut: TimeRange) -> list[str]:
         """Make the output of all segments; it appears whole. Returns what could not be kept."""
 
 
@@ -48,8 +48,7 @@ class VideoSink:
         folder (Path): Where segments are kept.
         output (Path): The video to be.
         settings (EncoderSettings): How to encode.
-        source (str, optional): Video whose sound and subtitles go along.
-        without (Sequence[str]): Kinds of streams to leave out.
+        source (SourceStreams, optional): Sound and subtitles that go along.
         compose (Callable, optional): Makes the frame to write from the source's and the restored
             one; None for the restored one alone.
 
@@ -62,22 +61,16 @@ class VideoSink:
         folder: Path,
         output: Path,
         settings: EncoderSettings,
-        source: str | None = None,
-        without: Sequence[str] = (),
+        source: SourceStreams | None = None,
         compose: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.settings = settings
-        self.source = source
-        self.without = without
         self.compose = compose
         self._whole = folder / f'whole{output.suffix}'
         self._encoder: SegmentEncoder | None = None
-        self._muxer().close()
-
-    def _muxer(self) -> Muxer:
-        return Muxer(self._whole, self.settings, self.source, self.without)
+        self._plan = plan_output(output.suffix, settings, source)
 
     def _segment(self, number: int) -> Path:
         return self.folder / f'{number:06d}.packets'
@@ -106,17 +99,12 @@ class VideoSink:
             self._encoder.abandon()
             self._encoder = None
 
-    def assemble(
-        self, output: Path, segments: int, last_duration: int, cut: TimeRange
-    ) -> list[str]:
+    def assemble(self, output: Path, segments: int, end: int, cut: TimeRange) -> list[str]:
         """See :class:`Sink`."""
-        muxer = self._muxer()
-        try:
-            muxer.write([self._segment(i) for i in range(segments)], last_duration, cut)
-        finally:
-            muxer.close()
+        paths = [self._segment(i) for i in range(segments)]
+        notes = write_video(self._whole, self._plan, paths, end, cut)
         commit(self._whole, output)
-        return muxer.left_out
+        return notes
 
 
 class FolderSink:
@@ -124,10 +112,12 @@ class FolderSink:
 
     Args:
         folder (Path): Where they are kept until all are there.
+        source (SourceStreams, optional): Sound and subtitles, which no folder holds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, source: SourceStreams | None = None) -> None:
         folder.mkdir(exist_ok=True)
+        self._left_out = streams_beside(source) if source else []
         self.folder = folder
         self.frames = folder / 'frames'
         self.frames.mkdir(exist_ok=True)
@@ -162,9 +152,7 @@ class FolderSink:
     def abandon(self) -> None:
         """See :class:`Sink`; frames that are there are simply written again."""
 
-    def assemble(
-        self, output: Path, segments: int, last_duration: int, cut: TimeRange
-    ) -> list[str]:
+    def assemble(self, output: Path, segments: int, end: int, cut: TimeRange) -> list[str]:
         """See :class:`Sink`."""
         if output.is_dir():
             # A folder can't be replaced at once: the old one stands aside until the new is there.
@@ -174,7 +162,7 @@ class FolderSink:
             shutil.rmtree(old)
         else:
             os.replace(self.frames, output)
-        return []
+        return self._left_out
 
 
 def side_by_side(source: np.ndarray, restored: np.ndarray) -> np.ndarray:

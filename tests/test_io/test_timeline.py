@@ -74,6 +74,9 @@ def test_missing_and_doubled_times_are_filled_in():
     assert timeline_of(stamps(some, none), MS, 40).times == EVEN
     doubled = [0, 40, 40, 120, 160, 200, 240, 280]
     assert timeline_of(stamps(doubled, none), MS, 40).times == EVEN
+    # Only the times of showing are known, or those of decoding but for the first ones (Matroska).
+    assert timeline_of(stamps(dts=none), MS, 40).times == EVEN
+    assert timeline_of(stamps(dts=[None, None, *DTS[2:]]), MS, 40).times == EVEN
     # Without times of showing (AVI), those of decoding do.
     assert timeline_of(stamps(none, DTS), MS, 40).times == EVEN
 

@@ -19,7 +19,7 @@ from helpers.videos import packets_of, pictures_of, write_movie
 from torch import nn
 
 from s2svr_mm.errors import DataError, EncodingError, OutputError
-from s2svr_mm.io import encoding, muxing
+from s2svr_mm.io import muxing, segments
 from s2svr_mm.io.muxing import decoding_times
 from s2svr_mm.restoration import restore_video as pipeline
 from s2svr_mm.restoration.restore_video import OutputOptions
@@ -438,8 +438,8 @@ def test_overwriting_keeps_the_old_output_until_the_new_is_whole(movie, tmp_path
         (dict(codec='libx264', pix_fmt='rgb24'), 'out.mp4', "libx264 does not take 'rgb24'"),
         (dict(codec='libx265'), 'out.mp4', 'libx265 needs frames of at least 64'),
         (dict(codec='ffv1'), 'out.webm', 'webm'),
-        (dict(), 'out.mp4', r'mp4 files do not hold srt.*--without subtitle'),
-        (dict(), 'out.xyz', 'out.xyz|whole.xyz'),
+        (dict(), 'out.ts', r'ts files do not hold subrip.*\.mkv file.*--without subtitle'),
+        (dict(), 'out.xyz', r'xyz files are not written.*\.mp4'),
     ],
 )
 def test_what_the_output_cannot_hold_is_said_at_once(movie, tmp_path, options, name, message):
@@ -526,7 +526,7 @@ def test_two_at_once_are_refused(movie, tmp_path):
 
 def test_full_disk(movie, tmp_path, monkeypatch):
     """Whatever is written last fails; then there is room again."""
-    real, calls = encoding.SegmentEncoder.finish, []
+    real, calls = segments.SegmentEncoder.finish, []
 
     def finish(self):
         calls.append(self)
@@ -535,7 +535,7 @@ def test_full_disk(movie, tmp_path, monkeypatch):
         real(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoding.SegmentEncoder, 'finish', finish)
+        patch.setattr(segments.SegmentEncoder, 'finish', finish)
         with pytest.raises(OutputError, match=r'No space left.*make room and call the same again'):
             run(movie, tmp_path / 'out.mkv', segment=4)
     assert not (tmp_path / 'out.mkv').exists()

@@ -1,0 +1,224 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Finding out before any work what a video file can hold, by writing a small one.
+
+FFmpeg's tables say little: some containers take what no player finds in them again, others refuse
+what they hold well. So a few frames are encoded as they will be, and written together with the
+first packets of each stream of the source; what comes back decides. A stream that does not come
+back is converted, and if that fails too, the output is refused with the name of the stream.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from itertools import islice
+
+import av
+import numpy as np
+
+from ..errors import EncodingError
+from .checking import codec_name, find_fault, open_again
+from .containers import container_of
+from .conversion import TEXT_SUBTITLES
+from .encoding import EncoderSettings
+from .muxing import Muxer, OutputPlan, SourceStreams, Timed, TimeRange, readable
+from .packet_log import video_streams
+from .segments import PacketEncoder, Record
+
+_FRAMES, _PACKETS, _SIDE = 8, 12, 128
+# Packets of the source among which the first ones of a stream are looked for.
+_SEARCHED = 2000
+# Tried in this order where another container is wanted.
+_ROOMY = ('.mkv', '.mov', '.mp4', '.nut')
+
+
+def plan_output(
+    suffix: str, settings: EncoderSettings, source: SourceStreams | None = None
+) -> OutputPlan:
+    """Decide what goes into a video file and how.
+
+    Args:
+        suffix (str): Ending of the file's name.
+        settings (EncoderSettings): How its frames will be encoded.
+        source (SourceStreams, optional): What lies beside the frames of the source.
+
+    Returns:
+        OutputPlan: For :class:`.muxing.Muxer`.
+
+    Raises:
+        EncodingError: The file can't hold the frames, or not all of the streams in any form.
+    """
+    suffix = suffix.lower()
+    plan = OutputPlan(suffix, container_of(suffix), settings, source, left_out=settings.left_out)
+    rehearsal = _Rehearsal(settings, source)
+    if fault := rehearsal.fault(replace(plan, source=None)):
+        other = rehearsal.another(replace(plan, source=None))
+        raise EncodingError(
+            f'{suffix} files do not hold these frames by {settings.codec} ({fault}): {other}take '
+            'another --codec'
+        )
+    return _with_streams(plan, source, rehearsal) if source else plan
+
+
+class _Rehearsal:
+    """A few frames, ready to be written in any container."""
+
+    def __init__(self, settings: EncoderSettings, source: SourceStreams | None) -> None:
+        info = settings.info
+        # At full size it need only start.
+        PacketEncoder(settings).open()
+        small = replace(info, width=_small(info.width), height=_small(info.height))
+        self._settings = replace(settings, info=small)
+        self._timeline = source.timeline if source else None
+        period = 1 / (info.rate * info.time_base)
+        self._times = [round(i * period) for i in range(_FRAMES + 1)]
+        encoder = PacketEncoder(self._settings)
+        # Alike, but not the same, as the frames of a video are.
+        depth = np.uint8 if info.color.bits == 8 else np.uint16
+        shades = np.linspace(0, np.iinfo(depth).max, small.width * 3).astype(depth)
+        image = np.tile(shades.reshape(1, -1, 3), (small.height, 1, 1))
+        self._records: list[Record] = []
+        for i, time in enumerate(self._times[:-1]):
+            self._records += encoder.encode(np.roll(image, i, 1), time)
+        self._records += encoder.finish()
+
+    def write(self, plan: OutputPlan) -> tuple[BytesIO, str | None]:
+        """Write a small file; returns it and what is wrong with it."""
+        file = BytesIO()
+        rate = self._settings.info.rate
+        if plan.container.even and self._timeline and not self._timeline.fits(rate):
+            return file, 'they know but one duration, and those of the frames vary'
+        plan = replace(plan, settings=self._settings, lead=Fraction(0))
+        try:
+            muxer = Muxer(file, plan, TimeRange())
+            try:
+                times = [record.time for record in self._records]
+                muxer.write(self._records, times, self._times[-1], _first_packets(plan))
+            finally:
+                muxer.close()
+        except EncodingError as error:
+            return file, str(error.__cause__ or error)
+        return file, find_fault(file, muxer.expected, decode=True)
+
+    def keeps_chapters(self, plan: OutputPlan) -> bool:
+        """Whether there are chapters in what is written."""
+        file, fault = self.write(plan)
+        with open_again(file) as container:
+            return fault is None and bool(container.chapters())
+
+    def fault(self, plan: OutputPlan) -> str | None:
+        """Say what would be wrong with a file."""
+        return self.write(plan)[1]
+
+    def another(self, plan: OutputPlan) -> str:
+        """Advise a container that would hold the same, if there is one."""
+        for suffix in _ROOMY:
+            other = replace(plan, suffix=suffix, container=container_of(suffix))
+            if suffix != plan.suffix and self.fault(other) is None:
+                return f'write an {suffix} file, or '
+        return ''
+
+
+def _small(side: int) -> int:
+    """A small side that is odd where the large one is."""
+    return side if side <= _SIDE else _SIDE + side % 2
+
+
+def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
+    """The first packets of the streams that go along, as if all of them started at 0."""
+    wanted = {*plan.copied, *plan.converted}
+    if plan.source is None or not wanted:
+        return
+    starts: dict[int, int] = {}
+    counts = dict.fromkeys(wanted, 0)
+    with av.open(plan.source.path) as container:
+        for packet in islice(readable(container.demux()), _SEARCHED):
+            index = packet.stream_index
+            stamp = packet.pts if packet.dts is None else packet.dts
+            if packet.is_discard or stamp is None or counts.get(index, _PACKETS) >= _PACKETS:
+                continue
+            counts[index] += 1
+            time = (stamp - starts.setdefault(index, stamp)) * packet.time_base
+            if 0 <= time < 1:
+                yield Timed(time, packet)
+            if min(counts.values()) >= _PACKETS:
+                return
+
+
+def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal) -> OutputPlan:
+    """Decide for each stream of the source what becomes of it."""
+    left_out = []
+    with av.open(source.path) as container:
+        chapters = bool(container.chapters())
+        for stream in _beside(source, container):
+            name = _name(stream)
+            if stream.type in ('audio', 'subtitle') and source.timeline.copied.get(stream.index):
+                plan = _with_stream(plan, stream, name, rehearsal)
+                if stream.type == 'audio' and not plan.container.even:
+                    plan = replace(plan, lead=source.timeline.lead)
+            elif stream.type == 'attachment' and plan.container.attachments:
+                plan = replace(plan, attached=(*plan.attached, stream.index))
+            else:
+                left_out.append(name)
+    if len(plan.copied) + len(plan.converted) > 1 and (fault := rehearsal.fault(plan)):
+        raise EncodingError(
+            f'{plan.suffix} files do not hold all streams of {source.path} together ({fault}): '
+            f'{rehearsal.another(plan)}leave some out with --without'
+        )
+    if chapters:
+        plan = replace(plan, chapters=True)
+        if not rehearsal.keeps_chapters(plan):
+            plan = replace(plan, chapters=False)
+            left_out.append('chapters')
+    return replace(plan, left_out=(*plan.left_out, *left_out))
+
+
+def streams_beside(source: SourceStreams) -> list[str]:
+    """Name all that lies beside the frames, for where none of it is kept."""
+    with av.open(source.path) as container:
+        names = [_name(stream) for stream in _beside(source, container)]
+        names += ['chapters'] * bool(container.chapters())
+    return [f'not in the output: {name}' for name in names]
+
+
+def _beside(
+    source: SourceStreams, container: av.container.InputContainer
+) -> Iterator[av.stream.Stream]:
+    """The streams but for the video, and those that are not wanted."""
+    main = video_streams(container)[0]
+    chapters = container.chapters()
+    for stream in container.streams:
+        # Chapters of MP4 are a stream too.
+        is_chapters = chapters and stream.type == 'data' and stream.frames == len(chapters)
+        if stream.index != main.index and stream.type not in source.without and not is_chapters:
+            yield stream
+
+
+def _name(stream: av.stream.Stream) -> str:
+    return f'stream {stream.index} ({stream.type}, {codec_name(stream)})'
+
+
+def _with_stream(
+    plan: OutputPlan, stream: av.stream.Stream, name: str, rehearsal: _Rehearsal
+) -> OutputPlan:
+    """Copy a stream, or else convert it."""
+    if rehearsal.fault(replace(plan, copied=(stream.index,), converted={})) is None:
+        return replace(plan, copied=(*plan.copied, stream.index))
+    encoder: str | None = plan.container.sound
+    if stream.type == 'subtitle':
+        is_text = codec_name(stream) in TEXT_SUBTITLES
+        encoder = plan.container.subtitles if is_text else None
+    if encoder is not None:
+        converted = {stream.index: encoder}
+        if rehearsal.fault(replace(plan, copied=(), converted=converted)) is None:
+            return replace(
+                plan,
+                converted={**plan.converted, **converted},
+                notes=(*plan.notes, f'{name} is converted: {encoder}'),
+            )
+    advice = rehearsal.another(replace(plan, copied=(stream.index,), converted={}))
+    raise EncodingError(
+        f'{plan.suffix} files do not hold {codec_name(stream)}, the codec of '
+        f'{stream.container.name} stream {stream.index} ({stream.type}): '
+        f'{advice}leave it out with --without {stream.type}'
+    )
