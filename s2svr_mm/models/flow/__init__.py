@@ -8,11 +8,13 @@ from ...ops.synthetic_flow import KnownWarps
 from .adaptors import DISFlow, MMFlowEstimator, SPyNet, ZeroFlow
 from .distillation import FlowDistillHead
 from .estimators import neighbour_flows
+from .fine_pwclite import FinePWCLite
 from .pwclite import PWCLite
 from .unsupervised import UnsupervisedFlow
 
 __all__ = [
     'DISFlow',
+    'FinePWCLite',
     'FlowDistillHead',
     'KnownWarps',
     'MMFlowEstimator',

@@ -16,7 +16,10 @@ from ...ops.cost_volume import cost_volume
 from ...ops.warp import PADDING_MODES, warp
 
 
-def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1):
+def conv(
+    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """Make a convolution that keeps the size, but for its stride."""
     return nn.Conv2d(
         in_channels,
         out_channels,
@@ -31,8 +34,8 @@ def _lrelu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.1, inplace=True)
 
 
-def _zero(name: str) -> dict:
-    """Starts a layer at zero, so that an untrained network says that nothing moves."""
+def zero_init(name: str) -> dict:
+    """Start a layer at zero, so that an untrained network adds nothing to a flow."""
     return dict(type='Constant', val=0, bias=0, override=dict(name=name))
 
 
@@ -46,9 +49,9 @@ class FeaturePyramid(BaseModule):
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.down = nn.ModuleList(
-            _conv(i, o, stride=2) for i, o in zip((3, *channels[:-1]), channels, strict=True)
+            conv(i, o, stride=2) for i, o in zip((3, *channels[:-1]), channels, strict=True)
         )
-        self.same = nn.ModuleList(_conv(c, c) for c in channels)
+        self.same = nn.ModuleList(conv(c, c) for c in channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Extracts features.
@@ -75,13 +78,13 @@ class FlowDecoder(BaseModule):
     """
 
     def __init__(self, in_channels: int) -> None:
-        super().__init__(init_cfg=_zero('predict'))
-        self.conv1 = _conv(in_channels, 128)
-        self.conv2 = _conv(128, 128)
-        self.conv3 = _conv(128 + 128, 96)
-        self.conv4 = _conv(128 + 96, 64)
-        self.conv5 = _conv(96 + 64, 32)
-        self.predict = _conv(64 + 32, 2)
+        super().__init__(init_cfg=zero_init('predict'))
+        self.conv1 = conv(in_channels, 128)
+        self.conv2 = conv(128, 128)
+        self.conv3 = conv(128 + 128, 96)
+        self.conv4 = conv(128 + 96, 64)
+        self.conv5 = conv(96 + 64, 32)
+        self.predict = conv(64 + 32, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates a residual flow.
@@ -104,13 +107,13 @@ class ContextNetwork(BaseModule):
     """Dilated convolutions that refine a flow within a wide neighbourhood."""
 
     def __init__(self) -> None:
-        super().__init__(init_cfg=_zero('last'))
+        super().__init__(init_cfg=zero_init('last'))
         channels, dilations = (34, 128, 128, 128, 96, 64, 32), (1, 2, 4, 8, 16, 1)
         self.convs = nn.ModuleList(
-            _conv(i, o, dilation=d)
+            conv(i, o, dilation=d)
             for i, o, d in zip(channels[:-1], channels[1:], dilations, strict=True)
         )
-        self.last = _conv(32, 2)
+        self.last = conv(32, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Refines a flow.
@@ -173,7 +176,7 @@ class PWCLite(StrictInit):
         self.normalize_features = normalize_features
         channels = (16, 32, 64, 96, 128, 192)
         self.pyramid = FeaturePyramid(channels)
-        self.reduce = nn.ModuleList(_conv(c, 32, kernel=1) for c in channels[:0:-1])
+        self.reduce = nn.ModuleList(conv(c, 32, kernel=1) for c in channels[:0:-1])
         self.decoder = FlowDecoder((2 * radius + 1) ** 2 + 32 + 2)
         self.context = ContextNetwork()
         self.to(memory_format=torch.channels_last)
@@ -277,7 +280,7 @@ class PWCLite(StrictInit):
         frame = frame.contiguous(memory_format=torch.channels_last)
         padded = F.pad(frame, (0, -w % self.stride, 0, -h % self.stride), mode='replicate')
         levels = self.pyramid(padded)
-        return [_normalized(level) for level in levels] if self.normalize_features else levels
+        return [unit_features(level) for level in levels] if self.normalize_features else levels
 
     def _decode(self, ref: Sequence[Tensor], supp: Sequence[Tensor]) -> list[Tensor]:
         """Estimates flow from two pyramids.
@@ -323,8 +326,8 @@ def check_pair(ref: Tensor, supp: Tensor) -> None:
         )
 
 
-def _normalized(features: Tensor) -> Tensor:
-    """Takes the mean off each channel, then brings each pixel to unit mean square."""
+def unit_features(features: Tensor) -> Tensor:
+    """Take the mean off each channel, then bring each pixel to unit mean square, in float32."""
     features = features.float()
     features = features - features.mean((2, 3), keepdim=True)
     return features * torch.rsqrt(features.square().mean(1, keepdim=True) + 1e-4)
