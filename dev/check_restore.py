@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         check.add_argument('--window', type=int)
         check.add_argument('--overlap', type=int)
         check.add_argument('--tile', type=int)
-        check.add_argument('--tile-overlap', type=int, default=32)
+        check.add_argument('--tile-overlap', type=int, default=64)
         check.add_argument('--device', default='auto')
         check.add_argument('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
@@ -82,7 +82,7 @@ def measure_run(args: argparse.Namespace) -> tuple[int, int, float]:
     import av
     import numpy as np
 
-    from s2svr_mm.restoration.restore_video import OutputOptions
+    from s2svr_mm.restoration.restore_video import restore_video
     from s2svr_mm.utils.memory import peak_host_memory
 
     width, height = args.size
@@ -99,9 +99,7 @@ def measure_run(args: argparse.Namespace) -> tuple[int, int, float]:
                 container.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format='rgb24')))
             container.mux(video.encode())
         start = peak_host_memory() if restorer.device.type == 'cpu' else 0
-        summary = restorer.restore_video(
-            str(src), str(Path(folder) / 'out.mp4'), options=OutputOptions(), progress=False
-        )
+        summary = restore_video(src, Path(folder) / 'out.mp4', restorer, progress=False)
     return summary.device_peak or summary.host_peak, start, summary.seconds
 
 
@@ -132,6 +130,7 @@ def print_seams(args: argparse.Namespace) -> None:
 
     from s2svr_mm.io.clips import open_reader
     from s2svr_mm.restoration.windows import TilingPlan
+    from s2svr_mm.utils.metrics import psnr
 
     def frames(path: str, scale: int = 1) -> list[np.ndarray]:
         width, height = args.crop or (None, None)
@@ -141,11 +140,11 @@ def print_seams(args: argparse.Namespace) -> None:
     clip = frames(args.src)
     height, width = clip[0].shape[:2]
     restorer = build_restorer(args)
-    plan = restorer.plan(height, width, clip[0].itemsize)
+    plan = restorer.decide(clip[:1]).plan
     whole = _restored(restorer, clip, TilingPlan(len(clip), 0))
     gt = np.stack(frames(args.gt, restorer.scale)) if args.gt else None
     if gt is not None:
-        print(f'whole clip: {_psnr(whole, gt):.3f} dB')
+        print(f'whole clip: {psnr(whole, gt):.3f} dB')
     parts = {'windows': TilingPlan(plan.window, plan.overlap), 'windows and tiles': plan}
     if plan.window >= len(clip):
         print(f'a window of {plan.window} frames holds the whole clip; --window makes shorter ones')
@@ -155,9 +154,9 @@ def print_seams(args: argparse.Namespace) -> None:
     for name, pieces in parts.items():
         result = _restored(restorer, clip, pieces)
         print(f'{name}: {pieces}')
-        print(f'  PSNR to the whole clip {_psnr(result, whole):.2f} dB')
+        print(f'  PSNR to the whole clip {psnr(result, whole):.2f} dB')
         if gt is not None:
-            print(f'  PSNR to the truth {_psnr(result, gt):.3f} dB')
+            print(f'  PSNR to the truth {psnr(result, gt):.3f} dB')
         _print_steps(result, whole, 0, 'frames', _window_seams(len(clip), pieces))
         if pieces.tile:
             s = restorer.scale
@@ -168,19 +167,14 @@ def print_seams(args: argparse.Namespace) -> None:
 def _restored(restorer, clip: Sequence, plan):
     import numpy as np
 
-    return np.concatenate(list(restorer.restore_windows(clip, plan, 'float32')))
+    from s2svr_mm.restoration.planning import Decision
 
-
-def _psnr(a, b) -> float:
-    import numpy as np
-
-    error = np.mean([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b, strict=True)])
-    return float(10 * np.log10(255**2 / error)) if error else float('inf')
+    return np.stack(list(restorer.restore(clip, Decision(plan, 'float32'))))
 
 
 def _window_seams(length: int, plan) -> set[int]:
     """Frames that follow a frame of which another window has the greater part."""
-    starts = range(plan.step, max(length - 2 * plan.overlap, 0), plan.step)
+    starts = range(plan.step, max(length - plan.overlap, 0), plan.step)
     fades = (range(plan.fade + 1) for _ in starts)
     return {s + plan.fade_start + i for s, fade in zip(starts, fades, strict=True) for i in fade}
 

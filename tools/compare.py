@@ -71,11 +71,18 @@ def parse_args() -> argparse.Namespace:
         '(default: float32)',
     )
     how.add_argument('--window', type=int, help='frames that a network sees at once')
-    how.add_argument('--overlap', type=int, help='frames shared with each neighbouring window')
+    how.add_argument(
+        '--overlap', type=int, help='frames that neighbouring windows share (default: 16)'
+    )
     how.add_argument(
         '--tile', type=int, help='side of tiles in pixels, overlaps included; 0 for whole frames'
     )
-    how.add_argument('--tile-overlap', type=int, default=32, help='pixels at each side of them')
+    how.add_argument(
+        '--tile-overlap',
+        type=int,
+        default=64,
+        help='pixels that neighbouring tiles share (default: 64)',
+    )
     how.add_argument('--tta', action='store_true', help='average over 8 flips and turns')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for all that is made')
     parser.add_argument('--title', default='Video restoration compared', help='of the report')

@@ -68,13 +68,20 @@ def parse_args() -> argparse.Namespace:
     model.add_argument(
         '--tta', action='store_true', help='average over 8 flips and turns: better, 8 times slower'
     )
-    pieces = parser.add_argument_group('pieces (default: what fits in memory)')
+    pieces = parser.add_argument_group('windows and tiles (default: what fits in memory)')
     pieces.add_argument('--window', type=int, help='frames that the network sees at once')
-    pieces.add_argument('--overlap', type=int, help='frames shared with each neighbouring window')
+    pieces.add_argument(
+        '--overlap', type=int, help='frames that neighbouring windows share (default: 16)'
+    )
     pieces.add_argument(
         '--tile', type=int, help='side of tiles in pixels, overlaps included; 0 for whole frames'
     )
-    pieces.add_argument('--tile-overlap', type=int, default=32, help='pixels at each side of them')
+    pieces.add_argument(
+        '--tile-overlap',
+        type=int,
+        default=64,
+        help='pixels that neighbouring tiles share (default: 64)',
+    )
     pieces.add_argument(
         '--memory', type=_bytes, metavar='SIZE', help='memory to use, such as 6G (default: free)'
     )
@@ -87,6 +94,13 @@ def parse_args() -> argparse.Namespace:
     source = parser.add_argument_group('input')
     source.add_argument(
         '--frames', type=_frames, default=(0, None), metavar='A:B', help='only frames A to B - 1'
+    )
+    source.add_argument(
+        '--size-change',
+        choices=['stop', 'split', 'scale'],
+        default='stop',
+        help='where the frame size changes: stop there (default), split the output there, or '
+        'scale all frames to the first size',
     )
     source.add_argument('--fps', type=_rate, help='frame rate of frames and raw YUV (default: 25)')
     source.add_argument('--yuv-size', type=_size, metavar='WxH', help='frame size of raw YUV')
@@ -145,7 +159,8 @@ def restore(args: argparse.Namespace) -> bool:
     """Restore as the command line says; returns whether the input is damaged."""
     from s2svr_mm.io.clips import open_reader
     from s2svr_mm.models.zoo import load_model
-    from s2svr_mm.restoration.restore_video import OutputOptions
+    from s2svr_mm.restoration.options import OutputOptions
+    from s2svr_mm.restoration.restore_video import restore_video
     from s2svr_mm.restoration.restorer import VideoRestorer
 
     # What can't be read is said before a network is loaded, which takes seconds.
@@ -174,13 +189,15 @@ def restore(args: argparse.Namespace) -> bool:
         overwrite=args.overwrite,
         segment=args.segment,
     )
-    summary = restorer.restore_video(
+    summary = restore_video(
         args.src,
         args.dst,
+        restorer,
         frames=args.frames,
         options=options,
         rate=args.fps,
         yuv_size=args.yuv_size,
+        size_change=args.size_change,
         progress=not args.quiet,
     )
     print(summary)

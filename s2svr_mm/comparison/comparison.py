@@ -17,7 +17,7 @@ from ..errors import DataError
 from ..evaluation.clip_measurer import ClipMeasurer, Stopwatch
 from ..io.images import read_image, write_png
 from ..utils.files import unfinished
-from ..utils.manifest import check_made, digests_of, note_made, remove_made
+from ..utils.manifest import check_made, not_made, note_made, remove_made, sha256
 from .clips import ComparedClip
 from .methods import GROUND_TRUTH, Baseline, GroundTruth, Method, NetworkMethod, bicubic
 
@@ -36,7 +36,8 @@ class Result:
         clip (str): Name of the clip in it.
         size (tuple[int, int]): Height and width of the restored frames.
         num_frames (int): Number of frames.
-        way (str): How it was restored.
+        settings (str): How it was restored.
+        notes (list[str]): What there is to know about that.
         seconds (float, optional): Time to restore the clip, reading and writing not counted; None
             for the ground truth.
         parameters (int, optional): Of the network; None if it is none.
@@ -51,7 +52,8 @@ class Result:
     clip: str
     size: tuple[int, int]
     num_frames: int
-    way: str
+    settings: str
+    notes: list[str]
     seconds: float | None
     parameters: int | None
     macs: int | None
@@ -141,9 +143,9 @@ class Comparison:
         """What a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
         folder = self._folder(method, clip)
         provenance = {**data, **method.fingerprint()}
-        description = folder / 'result.json'
-        if description.is_file():
-            content = json.loads(description.read_text())
+        kept = folder / 'result.json'
+        if kept.is_file() and not not_made(folder, [kept.name], self.root):
+            content = json.loads(kept.read_text(encoding='utf-8'))
             result = Result(**content['result'], folder=folder)
             result.size = tuple(result.size)
             before = content['made_of']
@@ -162,15 +164,16 @@ class Comparison:
             result = self._restore(method, clip, work, bar)
             content = {'made_of': provenance, 'result': asdict(result)}
             del content['result']['folder']
-            (work / 'result.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
-            note_made(folder, digests_of(work), self.root)
+            description = json.dumps(content, indent=1)
+            (work / 'result.json').write_text(description, encoding='utf-8')
+            note_made(folder, {'result.json': sha256(description.encode())}, self.root)
         result.folder = folder
         return result
 
     def _restore(self, method: Method, clip: ComparedClip, folder: Path, bar: tqdm) -> Result:
         """Restore a clip into a folder, frame by frame, and measure it."""
         is_truth = method.name == GROUND_TRUTH
-        way = method.prepare([lq for lq, _ in islice(clip.pairs(), _FIRST_FRAMES)])
+        settings, notes = method.prepare([lq for lq, _ in islice(clip.pairs(), _FIRST_FRAMES)])
         reading, all_of_it = Stopwatch(), Stopwatch()
         to_restore, to_compare = tee(reading.timed(clip.pairs()))
         frames = method.restore(true if is_truth else lq for lq, true in to_restore)
@@ -190,7 +193,8 @@ class Comparison:
             clip=clip.key,
             size=tuple(restored.shape[:2]),
             num_frames=count,
-            way=way,
+            settings=settings,
+            notes=notes,
             seconds=None if is_truth else max(all_of_it.seconds - reading.seconds, 0.0),
             parameters=method.parameters,
             macs=method.macs(lq.shape[:2]),

@@ -14,7 +14,6 @@ from ..errors import ConfigError
 from ..models.input_requirements import padded, requirements_of
 from ..models.zoo import generator_config, load_model
 from ..restoration.restorer import VideoRestorer
-from ..restoration.windows import TilingPlan
 from ..utils.profiling import count_macs
 from ..version import __version__
 
@@ -55,14 +54,14 @@ class Method(ABC):
         """All that its result depends on beside the clip, as plain data."""
 
     @abstractmethod
-    def prepare(self, first: Sequence[np.ndarray]) -> str:
+    def prepare(self, first: Sequence[np.ndarray]) -> tuple[str, list[str]]:
         """Settle how to restore a clip; its time does not count.
 
         Args:
             first (Sequence[np.ndarray]): Its first frames.
 
         Returns:
-            str: How, in a few words.
+            tuple[str, list[str]]: How, in a few words, and notes on that.
         """
 
     @abstractmethod
@@ -109,9 +108,9 @@ class Baseline(Method):
         """See :class:`Method`."""
         return {'version': __version__, 'scale': self.scale}
 
-    def prepare(self, first: Sequence[np.ndarray]) -> str:
+    def prepare(self, first: Sequence[np.ndarray]) -> tuple[str, list[str]]:
         """See :class:`Method`."""
-        return 'as it is' if self.scale == 1 else "MATLAB's bicubic"
+        return 'as it is' if self.scale == 1 else "MATLAB's bicubic", []
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """See :class:`Method`."""
@@ -142,7 +141,6 @@ class NetworkMethod(Method):
         self._generator = str(generator_config(config or name))
         self.restorer = VideoRestorer(network, **settings)
         self.parameters = sum(p.numel() for p in self.restorer.network.parameters())
-        self._plans: dict[tuple[int, int], TilingPlan] = {}
         self._macs: dict[tuple[int, int], int] = {}
 
     @property
@@ -154,29 +152,18 @@ class NetworkMethod(Method):
         """See :class:`Method`."""
         return {
             'version': __version__,
-            'weights': self.restorer.fingerprint(),
             'config': hashlib.sha256(self._generator.encode()).hexdigest(),
-            **self.restorer.settings(),
+            **self.restorer.fingerprint(),
         }
 
-    def prepare(self, first: Sequence[np.ndarray]) -> str:
+    def prepare(self, first: Sequence[np.ndarray]) -> tuple[str, list[str]]:
         """See :class:`Method`."""
-        frame, size = first[0], first[0].shape[:2]
-        # To measure what memory a network takes needs seconds: too long for each of many clips.
-        if size not in self._plans:
-            self._plans[size] = self.restorer.plan(*size, frame.itemsize)
-        self._plan = self._plans[size]
-        self._dtype = self.restorer.choose_dtype(first)
-        tile = f'tiles of {self._plan.tile}' if self._plan.tile else 'whole frames'
-        return (
-            f'windows of {self._plan.window} frames, overlap {self._plan.overlap}; {tile}; '
-            f'{self._dtype} on {self.restorer.device}'
-        )
+        self._decision = self.restorer.decide(first)
+        return f'{self._decision} on {self.restorer.device}', list(self._decision.notes)
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """See :class:`Method`."""
-        for window in self.restorer.restore_windows(frames, self._plan, self._dtype):
-            yield from window
+        yield from self.restorer.restore(frames, self._decision)
 
     @torch.inference_mode()
     def macs(self, size: tuple[int, int]) -> int:
@@ -211,9 +198,9 @@ class GroundTruth(Method):
         """See :class:`Method`."""
         return {'version': __version__}
 
-    def prepare(self, first: Sequence[np.ndarray]) -> str:
+    def prepare(self, first: Sequence[np.ndarray]) -> tuple[str, list[str]]:
         """See :class:`Method`."""
-        return 'as it is'
+        return 'as it is', []
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the frames, which are those of the ground truth."""

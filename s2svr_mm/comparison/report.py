@@ -179,7 +179,7 @@ def _clip(place: tuple[str, str], results: Sequence[Result], tables: Tables) -> 
     for result in results:
         means = tables.of_clip(result)
         methods[result.method] = {
-            'way': result.way,
+            'settings': '; '.join([result.settings, *result.notes]),
             'means': {key: _number(means[key], 6, units[key]) for key in FRAME_FIGURES},
             'frames': {
                 key: [_number(value, 5, units[key]) for value in values]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import DataError
+from ..utils.manifest import marked_png
 from .color import ColorInfo
 from .paths import suffix_of
 from .reader import Frame, Reader, VideoInfo
@@ -72,10 +73,11 @@ def encode_png(frame: np.ndarray) -> bytes:
             rounded from [0, 255] to 8 bits.
 
     Returns:
-        bytes: Content of the file.
+        bytes: Content of the file, marked as ours.
     """
     pixels = frame if frame.dtype == np.uint16 else to_uint8(frame)
-    return cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
+    content = cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1]
+    return marked_png(content.tobytes())
 
 
 def write_png(path: Path, frame: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -84,6 +85,12 @@ class RestingTensors(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self._resting)
 
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> '_Places': ...
+
     def __getitem__(self, index: int | slice) -> 'Tensor | _Places':
         """A tensor, for use in the current stream; for a slice, a view."""
         if isinstance(index, slice):
@@ -129,6 +136,12 @@ class _Places(Sequence[Tensor]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> '_Places': ...
 
     def __getitem__(self, index: int | slice) -> 'Tensor | _Places':
         if isinstance(index, slice):

@@ -1,60 +1,197 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""How much memory there is, how much a network needs, and what fits."""
+"""What a network gets to see at once, and in which type it computes."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
+from typing import Any
 
-import torch
+import numpy as np
 
-from ..errors import NotEnoughMemoryError
-from ..utils.memory import measure_peak
+from ..errors import ConfigError, NotEnoughMemoryError
+from ..utils.devices import computes_bfloat16
+from ..utils.memory import available_host_memory, available_memory
+from ..utils.metrics import psnr
+from .cost import NetworkCost
+from .predictor import DTYPES, Predictor
 from .windows import TilingPlan, tile_axis
 
+# Windows with their overlaps, and sides of tiles, to choose from by the memory at hand. The last
+# two windows are for frames so large that little else fits.
+OVERLAP = 16
+WINDOWS = [(60, OVERLAP), (48, OVERLAP), (36, OVERLAP), (24, OVERLAP), (12, 8), (6, 4)]
+TILES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)
 # What is left to other programs, to the encoder and to what allocators round up.
 USABLE = 0.6
+# Restored frames are rarely within 40 dB of the truth. An error that is independent of theirs and
+# 20 dB below it adds 1 % to the squared error, which is 0.043 dB.
+ENOUGH_DB = 60.0
+CHECK_FRAMES, _CHECK_SIDE = 8, 96
 
 
 @dataclass(frozen=True)
-class NetworkCost:
-    """Bytes that a network needs beyond its weights, as measured on two short clips.
+class Settings:
+    """How a network is to be run; what is None is chosen by the memory at hand.
 
     Attributes:
-        per_frame (float): For each pixel of each frame of the clip (states that are kept).
-        per_pixel (float): For each pixel, however many frames there are.
-        host_per_frame (float): As ``per_frame``, of what rests in main memory instead.
+        dtype (str): 'float32', 'bfloat16' or 'auto'.
+        window (int, optional): Frames that the network sees at once.
+        overlap (int, optional): Frames that neighbouring windows share.
+        tile (int, optional): Side of tiles in pixels; 0 for whole frames.
+        tile_overlap (int): Pixels that neighbouring tiles share.
+        memory_limit (int, optional): Bytes that may be used.
+
+    Raises:
+        ConfigError: They are not possible.
     """
 
-    per_frame: float
-    per_pixel: float
-    host_per_frame: float = 0
+    dtype: str = 'auto'
+    window: int | None = None
+    overlap: int | None = None
+    tile: int | None = None
+    tile_overlap: int = 64
+    memory_limit: int | None = None
 
-    def of(self, frames: int, pixels: int) -> float:
-        """Bytes for a clip of ``frames`` frames of ``pixels`` pixels."""
-        return (self.per_frame * frames + self.per_pixel) * pixels
+    def __post_init__(self) -> None:
+        if self.dtype not in ('auto', *DTYPES):
+            raise ConfigError(
+                f"dtype must be 'auto', 'float32' or 'bfloat16', but got {self.dtype!r}"
+            )
+        if self.window is not None and self.window < 1:
+            raise ConfigError(f'window must be at least 1, but got {self.window}')
+        if self.overlap is not None and self.overlap < 0:
+            raise ConfigError(f'overlap must not be negative, but got {self.overlap}')
+        if self.window is not None and self.window <= (self.overlap or 0):
+            raise ConfigError(
+                f'window must be more than the overlap, but got {self.window} and {self.overlap}'
+            )
+        if self.tile_overlap < 0 or self.tile_overlap % 4:
+            raise ConfigError(
+                f'tile_overlap must be a multiple of 4, not negative, but got {self.tile_overlap}'
+            )
+        if self.tile is not None and self.tile and self.tile < self.tile_overlap + 4:
+            raise ConfigError(
+                f'tile must be 0 or at least tile_overlap + 4 = {self.tile_overlap + 4}, but got '
+                f'{self.tile}'
+            )
 
 
-def measure_cost(
-    run: Callable[[int, int], object], device: torch.device, side: int = 64, frames: int = 2
-) -> NetworkCost:
-    """Measure a network's need on two short clips.
+@dataclass(frozen=True)
+class Decision:
+    """How a video is restored, settled by its first frames and the machine at that moment.
+
+    Attributes:
+        plan (TilingPlan): Windows and tiles.
+        dtype (str): 'float32' or 'bfloat16'.
+        notes (tuple[str, ...]): What there is to know about the choice.
+    """
+
+    plan: TilingPlan
+    dtype: str
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f'{self.plan}; {self.dtype}'
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data that :meth:`from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> 'Decision':
+        """Read what :meth:`to_json` returned."""
+        return cls(TilingPlan(**data['plan']), data['dtype'], tuple(data['notes']))
+
+
+def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Settings) -> Decision:
+    """Choose windows and tiles by the memory at hand, and the type by the first frames.
 
     Args:
-        run (Callable): Called with a number of frames and the side of square frames; runs the
-            network on such a clip.
-        device (torch.device): Where it runs.
-        side (int): Side of the frames. Default: 64.
-        frames (int): Frames of the shorter clip. Default: 2.
+        predictor (Predictor): The network.
+        frames (Sequence[np.ndarray]): The first frames of a video, (h, w, 3), at least one.
+        settings (Settings): What is given.
 
     Returns:
-        NetworkCost: The need. Frames that a network handles together in small batches make it
-        look a little greater than it is for large frames.
+        Decision: The choice.
+
+    Raises:
+        NotEnoughMemoryError: Not even the smallest windows and tiles fit.
     """
-    few, more = (
-        measure_peak(lambda n=n: run(n, side), device) / side**2 for n in (frames, frames + 2)
+    plan, plan_notes = _plan(predictor, frames[0], settings)
+    dtype, dtype_notes = _dtype(predictor, frames, settings.dtype)
+    return Decision(plan, dtype, (*plan_notes, *dtype_notes))
+
+
+def _plan(
+    predictor: Predictor, frame: np.ndarray, settings: Settings
+) -> tuple[TilingPlan, list[str]]:
+    windows = _windows(settings, getattr(predictor.network, 'keyframe_stride', 1))
+    tiles = _tiles(settings, max(frame.shape[:2]))
+    if len(windows) == len(tiles) == 1:
+        return TilingPlan(*windows[0], tiles[0], settings.tile_overlap), []
+    device, host_budget = predictor.device, None
+    if device.type == 'cuda':
+        host_budget = int(available_host_memory() * USABLE)
+    plan = choose_plan(
+        (frame.shape[0], frame.shape[1]),
+        predictor.scale,
+        frame.itemsize,
+        predictor.cost('float32' if settings.dtype == 'auto' else settings.dtype),
+        settings.memory_limit or int(available_memory(device) * USABLE),
+        host_budget,
+        windows,
+        tiles,
+        settings.tile_overlap,
     )
-    per_frame = max(more - few, 0) / 2
-    return NetworkCost(per_frame, max(few - frames * per_frame, 0))
+    if plan.overlap >= max(overlap for _, overlap in windows):
+        return plan, []
+    return plan, [
+        f'there is little memory: windows overlap by {plan.overlap} frames only, which may cost '
+        'quality'
+    ]
+
+
+def _windows(settings: Settings, stride: int) -> list[tuple[int, int]]:
+    """Windows with their overlaps to choose from."""
+    window, overlap = settings.window, settings.overlap
+    if window is not None:
+        chosen = min(OVERLAP, (window - 1) // 3 * 2) if overlap is None else overlap
+        windows = [(window, chosen)]
+    elif overlap is None:
+        windows = WINDOWS
+    else:
+        longest = max(window for window, _ in WINDOWS)
+        lengths = (longest, longest // 2, overlap + 1 + overlap // 4)
+        windows = [(length, overlap) for length in lengths if length > overlap]
+    # IconVSR's keyframes lie at every so many frames of what it sees.
+    return [(window + -(window - overlap) % stride, overlap) for window, overlap in windows]
+
+
+def _tiles(settings: Settings, side: int) -> list[int]:
+    """Sides of tiles to choose from, 0 for whole frames."""
+    if settings.tile is not None:
+        return [settings.tile if 0 < settings.tile < side else 0]
+    return [0, *(t for t in TILES if 2 * settings.tile_overlap <= t < side)]
+
+
+def _dtype(predictor: Predictor, frames: Sequence[np.ndarray], dtype: str) -> tuple[str, list[str]]:
+    if dtype != 'auto':
+        return dtype, []
+    if not computes_bfloat16(predictor.device):
+        return 'float32', []
+    clip = predictor.to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:CHECK_FRAMES]])
+    exact, rounded = (predictor.predict(clip, dtype).float().clamp(0, 1) for dtype in DTYPES)
+    decibels = psnr(exact, rounded, peak=1)
+    if decibels >= ENOUGH_DB:
+        return 'bfloat16', [f'bfloat16 is {decibels:.1f} dB from float32, close enough']
+    return 'float32', [
+        f'bfloat16 is {decibels:.1f} dB from float32, not the {ENOUGH_DB:.0f} dB it takes: float32'
+    ]
+
+
+def _centre(frame: np.ndarray, side: int) -> np.ndarray:
+    top, left = (max(length - side, 0) // 2 for length in frame.shape[:2])
+    return frame[top : top + side, left : left + side]
 
 
 def choose_plan(
@@ -68,7 +205,7 @@ def choose_plan(
     tiles: Sequence[int],
     tile_overlap: int,
 ) -> TilingPlan:
-    """Choose, of the pieces that fit, those of the greatest overlap with the least work done twice.
+    """Choose, of the plans that fit, those of the greatest overlap with the least work done twice.
 
     Args:
         size (tuple[int, int]): Height and width of the input.

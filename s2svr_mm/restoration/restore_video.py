@@ -1,429 +1,309 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""From a file to a file: decoding, the network and encoding side by side, kept as it goes."""
+"""From a file to a file: what is done is kept as it goes, and the result appears whole."""
 
-import errno
-import math
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from tqdm import tqdm
 
-from ..errors import DataError, OutputError
+from ..errors import ConfigError, DataError
 from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
 from ..io.muxing import SourceStreams, TimeRange
 from ..io.packet_log import read_timeline
-from ..io.paths import IMAGE_SUFFIXES
-from ..io.reader import Frame, Reader, VideoInfo
+from ..io.reader import Frame, FrameSizeError, VideoInfo
+from ..models.zoo import load_model
+from ..utils.files import disk_errors
 from ..utils.memory import peak_device_memory, peak_host_memory
 from ..version import __version__
+from .checks import Target, check_outputs, checked_range
+from .options import OutputOptions
+from .planning import CHECK_FRAMES, Decision
 from .restorer import VideoRestorer
-from .resume import ResumeFolder, check_output
-from .sinks import COMPARISONS, FolderSink, Sink, VideoSink
-from .threads import BackgroundCalls, Prefetcher
-from .windows import TilingPlan
+from .resume import Beginning, Ending, ResumeFolder
+from .segments import Segments, Stretch, restore_segments, whole_segments
+from .sinks import COMPARISONS, FolderSink, VideoSink
+from .summary import Summary, joined
 
-# Frames that a stopped run loses at most, about: shorter segments cost bits, for each starts with
-# a keyframe.
-SEGMENT_FRAMES = 48
-_FRAMES_AHEAD = 4
-_FIRST_FRAMES = 8
+DEFAULT_MODEL = 's2svr_s_x4'
+SIZE_CHANGES = ('stop', 'split', 'scale')
 
 
-@dataclass(frozen=True)
-class OutputOptions:
-    """How the output is written. What is None is chosen by the source and the file's name.
-
-    Attributes:
-        codec (str, optional): Name of a video encoder, such as 'libx265'.
-        crf (float, optional): Quality, lower is better.
-        preset (str, optional): The encoder's preset.
-        pix_fmt (str, optional): Pixel format, such as 'yuv420p10le'.
-        without (tuple[str, ...]): Kinds of streams to leave out: 'audio', 'subtitle'.
-        compare (str, optional): A second video that shows input and output.
-        compare_mode (str): 'side' or 'split'.
-        overwrite (bool): Whether older outputs may be replaced.
-        segment (int): Frames after which what is done is kept for good, about.
-    """
-
-    codec: str | None = None
-    crf: float | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    without: tuple[str, ...] = ()
-    compare: str | None = None
-    compare_mode: str = 'side'
-    overwrite: bool = False
-    segment: int = SEGMENT_FRAMES
-
-
-@dataclass
-class Summary:
-    """What was done.
-
-    Attributes:
-        outputs (list[str]): Files or folders written.
-        frames (int): Frames of the output.
-        resumed (int): How many of them an earlier run had restored.
-        seconds (float): How long this run took.
-        restoring (float): How much of it went from the first frame read to the last one encoded.
-        size (tuple[int, int]): Width and height of the input.
-        scale (int): Size of the output over that of the input.
-        plan (TilingPlan): Windows and tiles.
-        dtype (str): 'float32' or 'bfloat16'.
-        device (str): Where the network ran.
-        host_peak (int): Peak of main memory, bytes.
-        device_peak (int): Peak of the GPU's memory, bytes; 0 on a CPU.
-        encoder (str): Encoder and pixel format; empty for frames.
-        damage (str, optional): What is wrong with the input; only its good part was restored.
-        notes (list[str]): What else there is to know.
-    """
-
-    outputs: list[str]
-    frames: int
-    resumed: int
-    seconds: float
-    restoring: float
-    size: tuple[int, int]
-    scale: int
-    plan: TilingPlan
-    dtype: str
-    device: str
-    host_peak: int
-    device_peak: int
-    encoder: str
-    damage: str | None
-    notes: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        width, height = self.size
-        fresh = self.frames - self.resumed
-        lines = [
-            f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
-            f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
-            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
-            'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
-            _way(self.plan, self.dtype, self.device),
-            f'peak memory {self.host_peak / 2**20:.0f} MB'
-            + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),
-            *(f'note: {note}' for note in self.notes),
-        ]
-        if self.damage:
-            lines.append(f'warning: only the good part was restored. {self.damage}')
-        return '\n'.join(lines)
-
-
-def _way(plan: TilingPlan, dtype: str, device: object) -> str:
-    tile = f'tiles of {plan.tile}' if plan.tile else 'whole frames'
-    return f'windows of {plan.window} frames, overlap {plan.overlap}; {tile}; {dtype} on {device}'
-
-
-def restore_file(
-    restorer: VideoRestorer,
-    src: str,
-    dst: str,
+def restore_video(
+    src: str | Path,
+    dst: str | Path,
+    model: str | nn.Module | VideoRestorer = DEFAULT_MODEL,
+    *,
     frames: tuple[int, int | None] = (0, None),
     options: OutputOptions | None = None,
     rate: Fraction | None = None,
     yuv_size: tuple[int, int] | None = None,
+    size_change: str = 'stop',
     progress: bool = True,
+    **settings: Any,
 ) -> Summary:
     """Restore a video file, a folder of frames, a glob or raw YUV.
 
-    The output appears under its name when it is whole. Until then what is done lies in
-    ``<dst>.parts``; after an interruption, a call with the same arguments goes on from there.
+    The output appears under its name when it is whole; a folder that exists is written into. Until
+    then what is done lies in ``<dst>.parts``; after an interruption, a call with the same
+    arguments resumes there.
 
     Args:
-        restorer (VideoRestorer): The network with its settings.
-        src (str): See :func:`.io.clips.open_reader`.
-        dst (str): A video file, or a folder (a name without suffix) for PNG frames.
-        frames (tuple): First frame and the one after the last; None for the end.
-        options (OutputOptions, optional): How to write.
-        rate (Fraction, optional): Frames per second of frames and raw YUV.
-        yuv_size (tuple[int, int], optional): (width, height) of a YUV file.
-        progress (bool): Whether to show a progress bar.
+        src (str | Path): See :func:`.io.clips.open_reader`.
+        dst (str | Path): A video file, or a folder (a name without suffix) for PNG frames.
+        model (str | nn.Module | VideoRestorer): Name of a bundled model, a network, or a network
+            with its settings. Defaults to 's2svr_s_x4'.
+        frames (tuple[int, int | None]): First frame and the one after the last; None for the end.
+            Defaults to all.
+        options (OutputOptions, optional): How to write. Defaults to None, as the source is.
+        rate (Fraction, optional): Frames per second of frames and raw YUV. Defaults to None, 25.
+        yuv_size (tuple[int, int], optional): (width, height) of a YUV file. Defaults to None, as
+            its name says.
+        size_change (str): What becomes of frames from where their size changes: 'stop' leaves them
+            out, 'split' restores them into files of their own (``out.2.mp4``), 'scale' brings them
+            to the size of the first frame. Defaults to 'stop'.
+        progress (bool): Whether to show a progress bar. Defaults to True.
+        **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
 
     Returns:
         Summary: What was done.
 
     Raises:
+        ConfigError: An argument is not possible.
         DataError: The input can't be used.
         OutputError: The output can't be written, or must not be.
         EncodingError: The encoder or the container does not take the frames.
     """
     options = options or OutputOptions()
-    output = Path(dst)
-    compare = Path(options.compare) if options.compare else None
-    source = open_reader(src, rate, yuv_size)
-    _check_outputs(source, output, compare, options)
-    start, stop = _checked_range(source, frames)
-    parts = ResumeFolder(output)
-    try:
-        job = _Job(restorer, source, start, stop, output, compare, options, parts, progress)
-        return job.run()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise OutputError(
-            f'{parts.folder}: {error.strerror or "no space left"}. What is done is kept there: '
-            'make room and call the same again'
-        ) from error
-    finally:
-        parts.close()
+    if size_change not in SIZE_CHANGES:
+        raise ConfigError(f'size_change is one of {", ".join(SIZE_CHANGES)}, got {size_change!r}')
+    restorer = _restorer(model, settings)
+    reader = open_reader(str(src), rate, yuv_size)
+    start, stop = checked_range(reader, frames)
+    # Frames of images and raw YUV follow one another in steps of one tick.
+    timeline = read_timeline(reader.path, reader.num_frames) if reader.has_streams else None
+    target = Target.of(dst)
+    restored: list[_Restored] = []
+    following: int | None = start
+    with ExitStack() as stack:
+        while following is not None:
+            stretch = Stretch(reader, following, stop, timeline, size_change == 'scale')
+            number = len(restored) + 1
+            output, opts = target.numbered(number), _numbered(options, number)
+            check_outputs(reader, (following, stop), output, opts)
+            parts = stack.enter_context(ResumeFolder(output.path))
+            restored.append(_restore_stretch(restorer, stretch, parts, output, opts, progress))
+            following = restored[-1].ending.next_frame if size_change == 'split' else None
+        summaries = [_finish(restorer, done, size_change) for done in restored]
+    return joined(summaries)
 
 
-def _check_outputs(
-    source: Reader, output: Path, compare: Path | None, options: OutputOptions
-) -> None:
-    read = [*source.files(), *([source.path] if Path(source.path).exists() else [])]
-    for path in filter(None, (output, compare)):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            raise OutputError(f'{path}: frames are written to a folder; give its name')
-        check_output(path, read, options.overwrite)
-        if path.exists() and path.is_dir() != (not path.suffix):
-            kind = 'a folder' if path.is_dir() else 'a file'
-            raise OutputError(f'{path} is {kind} already and is not replaced by the other kind')
-    if compare is not None and not compare.suffix:
-        raise OutputError(f'{compare}: the comparison is a video; give it a name such as cmp.mp4')
-    if compare is not None and compare.absolute() == output.absolute():
-        raise OutputError(f'{compare} is both the output and the comparison')
+def _restorer(model: str | nn.Module | VideoRestorer, settings: dict[str, Any]) -> VideoRestorer:
+    if not isinstance(model, VideoRestorer):
+        network = load_model(model) if isinstance(model, str) else model
+        return VideoRestorer(network, **settings)
+    if settings:
+        raise ConfigError(f'{", ".join(settings)}: give these to the VideoRestorer')
+    return model
 
 
-def _checked_range(source: Reader, frames: tuple[int, int | None]) -> tuple[int, int | None]:
-    start, stop = frames
-    if start < 0 or (stop is not None and stop <= start):
-        raise DataError(f'--frames {start}:{"" if stop is None else stop} holds no frames')
-    if source.num_frames is not None and start >= source.num_frames:
-        raise DataError(
-            f'{source.path} has {source.num_frames} frames, so none from {start} on (they count '
-            'from 0)'
-        )
-    return start, stop
+def _numbered(options: OutputOptions, number: int) -> OutputOptions:
+    if options.compare is None:
+        return options
+    return replace(options, compare=str(Target.of(options.compare).numbered(number).path))
 
 
-class _Job:
-    """One call of :func:`restore_file`."""
+@dataclass(frozen=True)
+class _Restored:
+    """A stretch whose frames are all restored; what is left is to make the output of them."""
 
-    def __init__(
-        self,
-        restorer: VideoRestorer,
-        source: Reader,
-        start: int,
-        stop: int | None,
-        output: Path,
-        compare: Path | None,
-        options: OutputOptions,
-        parts: ResumeFolder,
-        progress: bool,
-    ) -> None:
-        self.restorer, self.source, self.parts = restorer, source, parts
-        self.start, self.stop = start, stop
-        self.options, self.progress = options, progress
-        self.outputs = {'compare': compare} if compare else {}
-        self.outputs['output'] = output
-        self.encoder = ''
-        self.info, self.timeline = source.info, None
-        if source.has_streams:
-            self.timeline = read_timeline(source.path, source.num_frames)
-            self.info = replace(self.info, rate=self.timeline.rate(self.info.rate))
+    stretch: Stretch
+    parts: ResumeFolder
+    sinks: Sequence[VideoSink | FolderSink]
+    beginning: Beginning
+    ending: Ending
+    resumed: int
+    began: float
+    restoring: float
 
-    def run(self) -> Summary:
-        began = time.monotonic()
-        decided = self.parts.resume(self._arguments(), self.options.overwrite)
-        sinks = self._sinks()
-        if decided is None:
-            decided = self._decide()
-            self.parts.begin(self._arguments(), decided)
-        plan = TilingPlan(**decided['plan'])
-        # Windows of a segment.
-        length = math.ceil(self.options.segment / plan.step)
-        done = 0
-        while all(sink.has_segment(done) for sink in sinks.values()):
-            done += 1
-        resumed, restoring = plan.frames_before(done * length), time.monotonic()
-        if self.parts.end is None or done < self.parts.end['segments']:
-            self._restore(list(sinks.values()), plan, decided, done, length, resumed)
+
+def _restore_stretch(
+    restorer: VideoRestorer,
+    stretch: Stretch,
+    parts: ResumeFolder,
+    target: Target,
+    options: OutputOptions,
+    progress: bool,
+) -> _Restored:
+    """Restore frames of one size, or find that they are restored."""
+    began = time.monotonic()
+    with _kept(parts):
+        arguments = _arguments(restorer, stretch, options)
+        beginning = parts.resume(arguments, options.overwrite)
+        first = [] if beginning else _first_frames(stretch)
+        size = beginning.size if beginning else (first[0].rgb.shape[0], first[0].rgb.shape[1])
+        sinks = _sinks(restorer.scale, stretch, size, parts.folder, target, options)
+        if beginning is None:
+            decision = restorer.decide([frame.rgb for frame in first])
+            beginning = Beginning(decision, size)
+            parts.begin(arguments, beginning)
+        segments = Segments.of(beginning.decision.plan, options.segment)
+        done = whole_segments(stretch, sinks, parts, segments)
+        ending, resumed = parts.ending, segments.frames_before(done)
+        restoring = time.monotonic()
+        if ending is not None:
+            resumed = ending.frames
         else:
-            resumed = self.parts.end['frames']
-        restoring = time.monotonic() - restoring
-        end = self.parts.end
-        notes = [*decided['notes'], *self._assemble(sinks, decided, end)]
-        self.parts.remove()
-        height, width = self.source.info.height, self.source.info.width
-        return Summary(
-            outputs=[str(path) for path in reversed(self.outputs.values())],
-            frames=end['frames'],
-            resumed=resumed,
-            seconds=time.monotonic() - began,
-            restoring=restoring,
-            size=(width, height),
-            scale=self.restorer.scale,
-            plan=plan,
-            dtype=decided['dtype'],
-            device=str(self.restorer.device),
-            host_peak=peak_host_memory(),
-            device_peak=peak_device_memory(self.restorer.device),
-            encoder=self.encoder,
-            damage=end['damage'],
-            notes=notes,
-        )
-
-    def _arguments(self) -> dict[str, Any]:
-        """All that the result depends on."""
-        options = self.options
-        return {
-            'input': self.source.fingerprint(),
-            'weights': self.restorer.fingerprint(),
-            'version': __version__,
-            'frames': [self.start, self.stop],
-            'fps': str(self.source.info.rate),
-            'size': [self.source.info.width, self.source.info.height],
-            **self.restorer.settings(),
-            'codec': [options.codec, options.crf, options.preset, options.pix_fmt],
-            'without': list(options.without),
-            'compare': [options.compare, options.compare_mode],
-            'segment': options.segment,
-        }
-
-    def _decide(self) -> dict[str, Any]:
-        """What depends on this machine at this moment, and must not change when resuming."""
-        info = self.source.info
-        pictures = list(islice(self.source.iterate(self.start, self.stop), _FIRST_FRAMES))
-        if not pictures:
-            raise DataError(
-                f'{self.source.path} has no frame {self.start}. {self.source.damage or ""}'
-            )
-        rgbs = [picture.rgb for picture in pictures]
-        plan = self.restorer.plan(info.height, info.width, rgbs[0].itemsize)
-        return {
-            'plan': asdict(plan),
-            'dtype': self.restorer.choose_dtype(rgbs),
-            'notes': self.restorer.notes,
-        }
-
-    def _time(self, index: int) -> int:
-        """When a frame is shown, ticks from the source's first one."""
-        return index if self.timeline is None else self.timeline.time(index)
-
-    def _sinks(self) -> dict[str, Sink]:
-        sinks: dict[str, Sink] = {}
-        info, scale = self.info, self.restorer.scale
-        streams = None
-        if self.timeline is not None:
-            streams = SourceStreams(self.source.path, self.timeline, self.options.without)
-        for name, path in self.outputs.items():
-            folder = self.parts.folder / name
-            if not path.suffix:
-                sinks[name] = FolderSink(folder, streams)
-                continue
-            beside = name == 'compare' and self.options.compare_mode == 'side'
-            settings = self._encoder_for(path, info.scaled(scale, 2 if beside else 1))
-            compose = COMPARISONS[self.options.compare_mode] if name == 'compare' else None
-            sinks[name] = VideoSink(folder, path, settings, streams, compose)
-            self.encoder = f'{settings.codec}, {settings.pix_fmt}'
-        return sinks
-
-    def _encoder_for(self, path: Path, info: VideoInfo) -> EncoderSettings:
-        options = self.options
-        return choose_encoder(
-            info,
-            path.suffix.lower(),
-            codec=options.codec,
-            crf=options.crf,
-            preset=options.preset,
-            pix_fmt=options.pix_fmt,
-        )
-
-    def _restore(
-        self,
-        sinks: Sequence[Sink],
-        plan: TilingPlan,
-        decided: dict[str, Any],
-        segment: int,
-        length: int,
-        resumed: int,
-    ) -> None:
-        """Restore from a segment on, and write down the end."""
-        # The window before is restored once more, for it fades into the next one.
-        window = segment * length - 1 if segment else 0
-        first = self.start + window * plan.step
-        context = resumed - window * plan.step
-        pending: deque[Frame] = deque()
-        last: Frame | None = None
-        frames = resumed
-        with ExitStack() as stack:
-            for sink in sinks:
-                stack.callback(sink.abandon)
-            bar = stack.enter_context(self._bar(resumed, plan, decided['dtype']))
-            source = Prefetcher(self.source.iterate(first, self.stop), _FRAMES_AHEAD)
-            stack.callback(source.close)
-            writer = BackgroundCalls(plan.step)
-            stack.callback(writer.abandon)
-
-            def each(call: Callable[[Sink], object]) -> None:
-                writer.add(lambda: [call(sink) for sink in sinks])
-
-            def arriving() -> Iterator[Any]:
-                for index, picture in enumerate(source):
-                    if index >= context:
-                        pending.append(replace(picture, time=self._time(picture.index)))
-                    yield picture.rgb
-
-            restored = self.restorer.restore_windows(
-                arriving(), plan, decided['dtype'], resumed=bool(segment)
-            )
-            for number, window in enumerate(restored, segment * length):
-                if number % length == 0:
-                    if number > segment * length:
-                        each(lambda sink: sink.finish())
-                    each(lambda sink, n=number // length: sink.start(n))
-                for image in window:
-                    last = pending.popleft()
-                    each(partial(_write, last, image))
-                    writer.add(bar.update)
-                frames += len(window)
-                segments = number // length + 1
-            if last is None:
-                raise DataError(f'{self.source.path} ends before frame {first}.')
-            each(lambda sink: sink.finish())
-            writer.finish()
-        self.parts.set_end(
-            segments=segments,
-            frames=frames,
-            end_time=self._time(last.index + 1),
-            damage=self.source.damage,
-        )
-
-    def _bar(self, done: int, plan: TilingPlan, dtype: str) -> tqdm:
-        total = self.source.num_frames
-        if total is not None:
-            total = (total if self.stop is None else min(total, self.stop)) - self.start
-        if self.progress:
-            # The bar moves window by window, which may take a while.
-            print(_way(plan, dtype, self.restorer.device), file=sys.stderr, flush=True)
-        return tqdm(total=total, initial=done, unit='frame', disable=not self.progress)
-
-    def _assemble(
-        self, sinks: dict[str, Sink], decided: dict[str, Any], end: dict[str, Any]
-    ) -> list[str]:
-        """Make the outputs; the main one last. Returns notes."""
-        base = self.info.time_base
-        cut_off = self.stop is not None or end['damage'] is not None
-        cut = TimeRange(self._time(self.start) * base, end['end_time'] * base if cut_off else None)
-        notes = [] if self.timeline is None else list(self.timeline.notes)
-        for name, sink in sinks.items():
-            more = sink.assemble(self.outputs[name], end['segments'], end['end_time'], cut)
-        return [*notes, *more]
+            with _bar(stretch, resumed, beginning.decision, restorer, progress) as bar:
+                ending = restore_segments(
+                    restorer, stretch, sinks, parts, beginning, segments, done, bar
+                )
+    restoring = time.monotonic() - restoring
+    return _Restored(stretch, parts, sinks, beginning, ending, resumed, began, restoring)
 
 
-def _write(picture: Frame, image: Any, sink: Sink) -> None:
-    sink.write(picture, image)
+def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summary:
+    """Make the outputs of a stretch; the main one last."""
+    stretch, beginning, ending = done.stretch, done.beginning, done.ending
+    base = stretch.reader.info.time_base
+    cut_off = stretch.stop is not None or ending.damage or ending.next_frame is not None
+    cut = TimeRange(stretch.time(stretch.start) * base, ending.end_time * base if cut_off else None)
+    notes: list[str] = []
+    with _kept(done.parts):
+        for sink in done.sinks:
+            # The main output is the last one.
+            notes = sink.assemble(ending.segments, ending.end_time, cut)
+    done.parts.clear()
+    encoder = next((s.settings for s in reversed(done.sinks) if isinstance(s, VideoSink)), None)
+    height, width = beginning.size
+    return Summary(
+        outputs=[str(sink.output) for sink in reversed(done.sinks)],
+        frames=ending.frames,
+        resumed=done.resumed,
+        seconds=time.monotonic() - done.began,
+        restoring=done.restoring,
+        size=(width, height),
+        scale=restorer.scale,
+        decision=beginning.decision,
+        device=str(restorer.device),
+        host_peak=peak_host_memory(),
+        device_peak=peak_device_memory(restorer.device),
+        encoder=f'{encoder.codec}, {encoder.pix_fmt}' if encoder else '',
+        damage=_damage(done) if size_change == 'stop' else ending.damage,
+        notes=[
+            *beginning.decision.notes,
+            *stretch.reader.notes,
+            *([f'{ending.resized} frames were scaled to that size'] if ending.resized else []),
+            *(stretch.timeline.notes if stretch.timeline else ()),
+            *notes,
+        ],
+    )
+
+
+def _damage(done: _Restored) -> str | None:
+    """What is missing in an output that stops where the frames' size changes."""
+    reader, (height, width), frame = (
+        done.stretch.reader,
+        done.beginning.size,
+        done.ending.next_frame,
+    )
+    if frame is None:
+        return done.ending.damage
+    info = reader.info_at(frame)
+    advice = (
+        f'{reader.place(frame)} is {info.width}x{info.height}, those before {width}x{height}, and '
+        f'nothing from there on is in the output. --frames {frame}: restores the rest into another '
+        'one; --size-change split does that by itself, --size-change scale brings all frames to '
+        'the size of the first'
+    )
+    return ' '.join(filter(None, (done.ending.damage, advice)))
+
+
+def _kept(parts: ResumeFolder) -> AbstractContextManager[None]:
+    return disk_errors(parts.folder, 'What is done is kept there')
+
+
+def _arguments(restorer: VideoRestorer, stretch: Stretch, options: OutputOptions) -> dict[str, Any]:
+    """All that the result depends on, but for the frames."""
+    return {
+        'version': __version__,
+        'first frame': stretch.start,
+        'resize': stretch.resize,
+        'fps': str(stretch.reader.info.rate),
+        **restorer.fingerprint(),
+        'codec': [options.codec, options.crf, options.preset, options.pix_fmt],
+        'without': list(options.without),
+        'compare': [options.compare, options.compare_mode],
+        'segment': options.segment,
+    }
+
+
+def _first_frames(stretch: Stretch) -> list[Frame]:
+    frames: list[Frame] = []
+    with suppress(FrameSizeError):
+        for frame in islice(stretch.reader.iterate(stretch.start, stretch.stop), CHECK_FRAMES):
+            frames.append(frame)
+    if not frames:
+        damage = stretch.reader.damage or ''
+        raise DataError(f'{stretch.reader.path} has no frame {stretch.start}. {damage}')
+    return frames
+
+
+def _sinks(
+    scale: int,
+    stretch: Stretch,
+    size: tuple[int, int],
+    parts: Path,
+    target: Target,
+    options: OutputOptions,
+) -> list[VideoSink | FolderSink]:
+    """Where frames go; the main output is the last one."""
+    info, streams = replace(stretch.reader.info, height=size[0], width=size[1]), None
+    if stretch.timeline is not None:
+        info = replace(info, rate=stretch.timeline.rate(info.rate))
+        streams = SourceStreams(stretch.reader.path, stretch.timeline, options.without)
+    sinks: list[VideoSink | FolderSink] = []
+    if options.compare:
+        path = Path(options.compare)
+        encoder = _encoder(info.scaled(scale, 1 + (options.compare_mode == 'side')), path, options)
+        compose = COMPARISONS[options.compare_mode]
+        folder = parts / 'compare'
+        sinks.append(VideoSink(folder, path, encoder, streams, compose))
+    if target.is_folder:
+        sinks.append(FolderSink(parts / 'output', target.path, options.overwrite, streams))
+    else:
+        encoder = _encoder(info.scaled(scale), target.path, options)
+        folder = parts / 'output'
+        sinks.append(VideoSink(folder, target.path, encoder, streams))
+    return sinks
+
+
+def _encoder(info: VideoInfo, path: Path, options: OutputOptions) -> EncoderSettings:
+    return choose_encoder(
+        info,
+        path.suffix.lower(),
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
+    )
+
+
+def _bar(
+    stretch: Stretch, done: int, decision: Decision, restorer: VideoRestorer, show: bool
+) -> tqdm:
+    total = stretch.reader.num_frames
+    if total is not None:
+        total = (total if stretch.stop is None else min(total, stretch.stop)) - stretch.start
+    if show:
+        # The bar moves window by window, which may take a while.
+        print(f'{decision} on {restorer.device}', file=sys.stderr, flush=True)
+    return tqdm(total=total, initial=done, unit='frame', disable=not show)

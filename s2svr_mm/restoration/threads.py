@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
@@ -52,7 +52,7 @@ class Prefetcher(Iterator[T]):
     """
 
     def __init__(self, iterable: Iterable[T], size: int) -> None:
-        self._queue = _BoundedQueue(size)
+        self._queue: _BoundedQueue[tuple[Any, BaseException | None]] = _BoundedQueue(size)
         self._thread = threading.Thread(
             target=self._run, args=(iterable,), name='restore-read', daemon=True
         )
@@ -97,7 +97,7 @@ class BackgroundCalls:
     """
 
     def __init__(self, size: int) -> None:
-        self._queue = _BoundedQueue(size)
+        self._queue: _BoundedQueue[Callable[[], object] | None] = _BoundedQueue(size)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name='restore-write', daemon=True)
         self._thread.start()

@@ -1,8 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Cutting a video of any length and size into pieces that a network can take at once.
+"""Windows over time and tiles over the frame, which a network can take at once.
 
-Neighbouring pieces overlap. Near its ends a piece lacks context, so what is made of them is
-discarded; in the middle of the overlap one piece fades into the next.
+Neighbours overlap. Near its ends a window or tile lacks context, so what is made of these is
+discarded; in the middle of the overlap one fades into the next. Windows know nothing of scene
+cuts: the frames beside a cut are restored with those of the other shot in view.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ GRID = 4
 
 @dataclass(frozen=True)
 class TilingPlan:
-    """The pieces that a video is restored in.
+    """How a video is cut into windows and tiles.
 
     Window k has the frames from ``k * step`` on; where it lies never depends on where reading
     began. A window fades into the next one over :attr:`fade` frames, from the next one's frame
@@ -28,9 +29,9 @@ class TilingPlan:
 
     Attributes:
         window (int): Frames that the network sees at once.
-        overlap (int): Half of what neighbouring windows share, in frames.
+        overlap (int): Frames that neighbouring windows share.
         tile (int): Side of a tile in pixels of the input; 0 for whole frames.
-        tile_overlap (int): Half of what neighbouring tiles share at least, in pixels.
+        tile_overlap (int): Pixels that neighbouring tiles share at least.
     """
 
     window: int
@@ -41,17 +42,24 @@ class TilingPlan:
     @property
     def step(self) -> int:
         """Frames from a window's start to the next one's."""
-        return self.window - 2 * self.overlap
+        return self.window - self.overlap
 
     @property
     def fade(self) -> int:
         """Frames over which a window fades into the next one."""
-        return min(self.overlap, self.step)
+        return min(self.overlap // 2, self.step)
 
     @property
     def fade_start(self) -> int:
         """The first frame of a window that is used, but for the video's first window."""
-        return self.overlap - self.fade // 2
+        return (self.overlap - self.fade + 1) // 2
+
+    def __str__(self) -> str:
+        tiles = f'tiles of {self.tile}, overlap {self.tile_overlap}'
+        return (
+            f'windows of {self.window} frames, overlap {self.overlap}; '
+            f'{tiles if self.tile else "whole frames"}'
+        )
 
     def frames_before(self, window: int) -> int:
         """Number of frames that are done when window number ``window`` comes."""
@@ -68,8 +76,7 @@ def sliding_windows(frames: Iterable[T], plan: TilingPlan) -> Iterator[tuple[Seq
 
     Yields:
         tuple[Sequence, bool]: The frames of a window, and whether it is the last one. All have
-        ``window`` frames but the last, which has more than ``2 * overlap`` unless it is the only
-        one.
+        ``window`` frames but the last, which has more than ``overlap`` unless it is the only one.
     """
     source = iter(frames)
     held = list(islice(source, plan.window + 1))
@@ -132,9 +139,9 @@ def tile_axis(length: int, tile: int, overlap: int) -> list[Tile]:
     Args:
         length (int): Length of the axis in pixels.
         tile (int): Length of a tile, 0 for the whole axis; if smaller than ``length``, at least
-            ``2 * overlap + 4``.
-        overlap (int): Half of what neighbours share at least, in pixels. They fade over the
-            middle half of what they share.
+            ``overlap + 4``.
+        overlap (int): Pixels that neighbours share at least. They fade over the middle half of
+            what they share.
 
     Returns:
         list[Tile]: Tiles that cover the axis. The last one is up to 3 pixels longer.
@@ -142,7 +149,7 @@ def tile_axis(length: int, tile: int, overlap: int) -> list[Tile]:
     if not 0 < tile < length:
         return [Tile(0, length, 0, 0)]
     last = (length - tile) // GRID * GRID
-    starts = [*range(0, last, (tile - 2 * overlap) // GRID * GRID), last]
+    starts = [*range(0, last, (tile - overlap) // GRID * GRID), last]
     stops = [*(start + tile for start in starts[:-1]), length]
     tiles = [Tile(0, stops[0], 0, 0)]
     for i in range(1, len(starts)):
@@ -172,7 +179,9 @@ def place(target: np.ndarray, piece: np.ndarray, tile: Tile, scale: int, axis: i
     target[end : scale * tile.stop] = piece[end - offset :]
 
 
-def blend(old: np.ndarray, new: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
+def blend(
+    old: np.ndarray, new: np.ndarray, weight: np.ndarray | np.float32, out: np.ndarray
+) -> None:
     """Write ``(1 - weight) * old + weight * new`` to ``out``, rounded if those are integers."""
     mixed = old * (1 - weight) + new * weight
     out[...] = mixed if out.dtype.kind == 'f' else np.rint(mixed)

@@ -1,25 +1,27 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Where a network runs."""
+"""Where a network runs, and in which type."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from ..errors import ConfigError
+
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """The device that 'auto' or a name stands for.
+    """Find the device that 'auto' or a name stands for.
 
     Raises:
-        ValueError: There is none of that name.
+        ConfigError: There is none of that name.
     """
     if device == 'auto':
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         device = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f'there is no device {device!r}') from error
+        raise ConfigError(f'there is no device {device!r}') from error
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'{device} was asked for, but torch finds no GPU here')
+        raise ConfigError(f'{device} was asked for, but torch finds no GPU here')
     return device
 
 
@@ -31,5 +33,5 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    """Computation in a type: autocast, or nothing for float32."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    """Compute in a type: autocast, or nothing for float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

@@ -1,14 +1,16 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Which files this package made, so that nothing else is ever replaced or removed.
 
-A manifest lists the files of a folder with their SHA-256. What is not in it, or was changed since,
-belongs to somebody else. Manifests of all folders below an output's root lie in a hidden folder of
-the root.
+A manifest lists the files of a folder with their SHA-256. Manifests of all folders below an
+output's root lie in a hidden folder of the root. A PNG needs none, for it carries its own SHA-256.
+What is neither listed nor marked, or was changed since, belongs to somebody else.
 """
 
 import hashlib
 import json
 import os
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +20,8 @@ from .files import write_bytes, write_text
 from .locks import HIDDEN
 
 _MADE_BY = 's2svr_mm'
+# Length of the chunk that ends a PNG.
+_IEND = 12
 _SHOWN = 3
 
 
@@ -26,15 +30,27 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def digest_of(path: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+def marked_png(content: bytes) -> bytes:
+    """Add to a PNG that this package made it, with the SHA-256 of all the rest of it.
+
+    Args:
+        content (bytes): A whole PNG.
+
+    Returns:
+        bytes: The PNG with a textual chunk (tEXt) before its end.
+    """
+    return content[:-_IEND] + _mark(content) + content[-_IEND:]
 
 
-def digests_of(folder: Path) -> dict[str, str]:
-    """Compute the SHA-256 of all files in a folder, by name."""
-    return {path.name: digest_of(path) for path in folder.iterdir() if path.is_file()}
+def _mark(content: bytes) -> bytes:
+    data = b'tEXt' + f'{_MADE_BY}\0{sha256(content)}'.encode()
+    return struct.pack('>I', len(data) - 4) + data + struct.pack('>I', zlib.crc32(data))
+
+
+def _is_marked(content: bytes) -> bool:
+    end = len(content) - _IEND
+    start = end - len(_mark(b''))
+    return content[start:end] == _mark(content[:start] + content[end:])
 
 
 def manifest_path(folder: Path, root: Path | None = None) -> Path:
@@ -95,15 +111,17 @@ def not_made(folder: Path, names: Iterable[str], root: Path | None = None) -> li
         root (Path, optional): See :func:`manifest_path`.
 
     Returns:
-        list[str]: Files that are not in the manifest or were changed since, folders and links.
+        list[str]: Files that are not known or were changed since, folders and links.
     """
     made = read_manifest(folder, root)
 
     def is_foreign(path: Path) -> bool:
         if not os.path.lexists(path):
             return False
-        plain = path.is_file() and not path.is_symlink()
-        return not plain or path.name not in made or made[path.name] != digest_of(path)
+        if path.is_symlink() or not path.is_file():
+            return True
+        content = path.read_bytes()
+        return made.get(path.name) != sha256(content) and not _is_marked(content)
 
     return [name for name in names if is_foreign(folder / name)]
 

@@ -58,7 +58,7 @@ def read_folder(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-PIECES = ('--window', '8', '--overlap', '2', '--tile', '0', '--segment', '4')
+PIECES = ('--window', '8', '--overlap', '4', '--tile', '0', '--segment', '4')
 
 
 def test_restores_as_from_python(frames, model, tmp_path, run_tool):
@@ -72,7 +72,7 @@ def test_restores_as_from_python(frames, model, tmp_path, run_tool):
     from s2svr_mm.restoration.restorer import VideoRestorer
 
     network = load_model(str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth'))
-    restorer = VideoRestorer(network, 'cpu', 'float32', window=8, overlap=2, tile=0)
+    restorer = VideoRestorer(network, 'cpu', 'float32', window=8, overlap=4, tile=0)
     clip = [cv2.imread(str(path))[..., ::-1] for path in sorted(frames.iterdir())]
     for path, expected in zip(
         sorted((tmp_path / 'out').iterdir()), restorer.restore(clip), strict=True

@@ -117,7 +117,9 @@ def test_crops_are_where_the_networks_differ(tmp_path):
         for index, frame in enumerate(clip):
             write_png(tmp_path / name / f'{index:08d}.png', frame)
         results.append(
-            Result(name, 'set', 'clip', (200, 320), 20, '', 1.0, None, None, {}, tmp_path / name)
+            Result(
+                name, 'set', 'clip', (200, 320), 20, '', [], 1.0, None, None, {}, tmp_path / name
+            )
         )
     networks = [SimpleNamespace(name=name, flow=lambda *_: None) for name in ('a', 'b')]
     clip = SimpleNamespace(gt=None, degraded=lambda indices: [None] * 2)

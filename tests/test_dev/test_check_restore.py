@@ -9,8 +9,8 @@ def test_seams(tmp_path, run_tool):
     write_frames(tmp_path / 'in', moving_clip(9, 40, 44))
     write_frames(tmp_path / 'gt', moving_clip(9, 160, 176))
     result = run_tool(
-        *('dev/check_restore', 'seams', 'in', '--gt', 'gt', '--window', '5', '--overlap', '1'),
-        *('--tile', '32', '--tile-overlap', '8'),
+        *('dev/check_restore', 'seams', 'in', '--gt', 'gt', '--window', '5', '--overlap', '2'),
+        *('--tile', '32', '--tile-overlap', '16'),
     )
     assert result.status == 0, result.output
     whole = float(re.search(r'whole clip: ([\d.]+) dB', result.output)[1])

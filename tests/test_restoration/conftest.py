@@ -2,10 +2,28 @@
 """A network of known reach, streams as a GPU has them, videos with sound and uneven times."""
 
 from contextlib import contextmanager
+from fractions import Fraction
 
 import pytest
 import torch
+from helpers.clips import moving_clip
+from helpers.restoring import UNEVEN
+from helpers.videos import write_movie
 from torch import Tensor
+
+
+@pytest.fixture
+def movie(tmp_path):
+    """A movie with uneven times, sound, subtitles, and pixels that are not square."""
+    return write_movie(
+        tmp_path / 'in.mkv',
+        moving_clip(18, 24, 32),
+        times=UNEVEN,
+        sound=True,
+        subtitles=True,
+        pixel_aspect=Fraction(4, 3),
+        options={'crf': '4'},
+    )
 
 
 class LateStream:

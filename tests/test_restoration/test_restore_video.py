@@ -1,12 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-import errno
-import json
 import os
-import tempfile
 import threading
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import cv2
@@ -15,66 +11,19 @@ import pytest
 import torch
 from helpers.clips import moving_clip, write_frames
 from helpers.networks import Neighbours
+from helpers.restoring import UNEVEN, Same, restorer_of, run
 from helpers.videos import packets_of, pictures_of, write_movie
 from torch import nn
 
-from s2svr_mm.errors import DataError, EncodingError, OutputError
-from s2svr_mm.io import muxing, segments
+from s2svr_mm.errors import DataError, EncodingError
 from s2svr_mm.io.muxing import decoding_times
 from s2svr_mm.restoration import restore_video as pipeline
-from s2svr_mm.restoration.restore_video import OutputOptions
-from s2svr_mm.restoration.restorer import VideoRestorer
-from s2svr_mm.restoration.resume import ResumeFolder, check_output
-
-UNEVEN = [0, 40, 60, 130, 170, 190, 260, 300, 320, 390, 430, 450, 520, 560, 580, 650, 690, 710]
-
-
-class Same(nn.Module):
-    """Gives back what it gets, enlarged by repeating pixels."""
-
-    def __init__(self, scale=1):
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, x):
-        return x.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
-
-
-def make(network=None, **kwargs):
-    settings = dict(device='cpu', dtype='float32', window=6, overlap=2, tile=0)
-    return VideoRestorer(network or Same(), **{**settings, **kwargs})
-
-
-def run(src, dst, network=None, frames=(0, None), rate=None, yuv_size=None, **options):
-    return make(network).restore_video(
-        str(src),
-        str(dst),
-        frames=frames,
-        rate=rate,
-        yuv_size=yuv_size,
-        options=OutputOptions(**options),
-        progress=False,
-    )
 
 
 def difference(a, b):
     """Mean; up to 7 is what chroma of half the size costs these colourful clips, and other frames
     differ by 40."""
     return np.abs(a.astype(np.int16) - b.astype(np.int16)).mean()
-
-
-@pytest.fixture
-def movie(tmp_path):
-    """A movie with uneven times, sound, subtitles, and pixels that are not square."""
-    return write_movie(
-        tmp_path / 'in.mkv',
-        moving_clip(18, 24, 32),
-        times=UNEVEN,
-        sound=True,
-        subtitles=True,
-        pixel_aspect=Fraction(4, 3),
-        options={'crf': '4'},
-    )
 
 
 def test_all_but_the_pictures_stays(movie, tmp_path):
@@ -262,7 +211,7 @@ def test_frame_folder_to_frame_folder(tmp_path):
     run(tmp_path / 'in', tmp_path / 'out', Neighbours(reach=1), segment=4)
     names = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert names == [f'{i:08d}.png' for i in range(7, 21)]
-    direct = list(make(Neighbours(reach=1)).restore(clip))
+    direct = list(restorer_of(Neighbours(reach=1)).restore(clip))
     for name, frame in zip(names, direct, strict=True):
         assert np.array_equal(cv2.imread(str(tmp_path / 'out' / name))[..., ::-1], frame)
 
@@ -357,54 +306,6 @@ def test_no_video(tmp_path):
     assert not list(tmp_path.glob('out*'))
 
 
-def test_changing_size_is_refused(tmp_path):
-    write_frames(tmp_path / 'in', moving_clip(2, 24, 32))
-    write_frames(tmp_path / 'in', moving_clip(1, 24, 30), start=2)
-    with pytest.raises(DataError, match=r'00000002\.png \(frame 2\) is 30x24, the first one 32x24'):
-        run(tmp_path / 'in', tmp_path / 'out')
-
-
-def test_outputs_that_must_not_be(movie, tmp_path):
-    out = tmp_path / 'out.mkv'
-    out.write_text('precious')
-    with pytest.raises(OutputError, match=r'exists already.*--overwrite'):
-        run(movie, out)
-    assert out.read_text() == 'precious'
-    with pytest.raises(OutputError, match='is the input'):
-        run(movie, movie, overwrite=True)
-    os.link(movie, tmp_path / 'link.mkv')
-    with pytest.raises(OutputError, match='is the input'):
-        run(movie, tmp_path / 'link.mkv', overwrite=True)
-    with pytest.raises(OutputError, match='no folder'):
-        run(movie, tmp_path / 'nowhere' / 'out.mkv')
-    with pytest.raises(OutputError, match='folder; give its name'):
-        run(movie, tmp_path / 'out.png')
-    with pytest.raises(OutputError, match='both the output and the comparison'):
-        run(movie, tmp_path / 'a.mkv', compare=str(tmp_path / 'a.mkv'))
-    assert not list(tmp_path.glob('*.parts'))
-
-
-def test_no_permission_to_write():
-    """Asked as somebody else where the tests run as root, whom nothing is forbidden."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o555)
-    try:
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                if os.getuid() == 0:
-                    os.setuid(65534)
-                check_output(folder / 'new.mkv', [], overwrite=False)
-            except OutputError as error:
-                status = 0 if f'no permission to write to {folder}' in str(error) else 2
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        folder.rmdir()
-
-
 def test_unknown_codec(tmp_path):
     """A video that says it is of a codec that nobody here can decode."""
     movie = write_movie(tmp_path / 'in.mkv', moving_clip(3, 24, 32))
@@ -413,22 +314,6 @@ def test_unknown_codec(tmp_path):
     movie.write_bytes(data.replace(b'V_MPEG4/ISO/AVC', b'V_MPEG4/ISO/XYZ'))
     with pytest.raises(DataError, match=r'in\.mkv holds no video that can be decoded'):
         run(movie, tmp_path / 'out.mkv')
-
-
-def test_overwriting_keeps_the_old_output_until_the_new_is_whole(movie, tmp_path, monkeypatch):
-    out = tmp_path / 'out.mkv'
-    out.write_text('precious')
-
-    def fail(*args):
-        raise RuntimeError('stop')
-
-    with monkeypatch.context() as patch:
-        patch.setattr(muxing.Muxer, 'write', fail)
-        with pytest.raises(RuntimeError, match='stop'):
-            run(movie, out, overwrite=True)
-    assert out.read_text() == 'precious'
-    run(movie, out, overwrite=True)
-    assert out.stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
@@ -452,94 +337,6 @@ def test_streams_can_be_left_out(movie, tmp_path):
     run(movie, tmp_path / 'out.mp4', without=('subtitle',))
     with av.open(str(tmp_path / 'out.mp4')) as container:
         assert [stream.type for stream in container.streams] == ['video', 'audio']
-
-
-class Stop(nn.Module):
-    """Fails when its time has come."""
-
-    def __init__(self, calls):
-        super().__init__()
-        self.calls = calls
-
-    def forward(self, x):
-        self.calls -= 1
-        if self.calls < 0:
-            raise KeyboardInterrupt
-        return x
-
-
-@pytest.mark.parametrize('name', ['out.mkv', 'out'])
-@pytest.mark.parametrize('calls', [2, 4, 6])
-def test_resuming_ends_in_the_same_bytes(tmp_path, name, calls):
-    # On frames of 32x24 the bytes differed now and then on a processor with AVX-512.
-    movie = write_movie(tmp_path / 'in.mkv', moving_clip(18, 96, 128), times=UNEVEN, sound=True)
-    run(movie, tmp_path / f'straight_{name}', segment=4)
-    with pytest.raises(KeyboardInterrupt):
-        run(movie, tmp_path / name, Stop(calls), segment=4)
-    assert not (tmp_path / name).exists()
-    assert (tmp_path / f'{name}.parts').is_dir()
-    assert not list((tmp_path / f'{name}.parts').glob('*/*.part'))
-    summary = run(movie, tmp_path / name, segment=4)
-    assert (summary.resumed > 0) == (calls > 2)
-    assert not (tmp_path / f'{name}.parts').exists()
-    assert content(tmp_path / name) == content(tmp_path / f'straight_{name}')
-    assert not [t for t in threading.enumerate() if t.name.startswith('restore')]
-
-
-def content(path):
-    """All that an output holds, apart from a container's random identifiers."""
-    if path.is_dir():
-        return {file.name: file.read_bytes() for file in path.iterdir()}
-    with av.open(str(path)) as container:
-        return [(p.stream.index, p.pts, p.dts, bytes(p)) for p in container.demux() if p.size]
-
-
-def test_resuming_with_other_arguments_is_refused(movie, tmp_path):
-    out = tmp_path / 'out.mkv'
-    with pytest.raises(KeyboardInterrupt):
-        run(movie, out, Stop(3), segment=4)
-    with pytest.raises(OutputError, match=r'another codec.*--overwrite to start anew'):
-        run(movie, out, segment=4, crf=30)
-    assert (tmp_path / 'out.mkv.parts' / 'manifest.json').is_file()
-    assert run(movie, out, segment=4, crf=30, overwrite=True).resumed == 0
-
-
-def test_resuming_keeps_to_what_was_decided(movie, tmp_path):
-    out = tmp_path / 'out.mkv'
-    with pytest.raises(KeyboardInterrupt):
-        run(movie, out, Stop(3), segment=4)
-    path = tmp_path / 'out.mkv.parts' / 'manifest.json'
-    manifest = json.loads(path.read_text())
-    assert manifest['decided']['plan']['window'] == 6
-    manifest['decided']['dtype'] = 'bfloat16'
-    path.write_text(json.dumps(manifest))
-    assert run(movie, out, segment=4).dtype == 'bfloat16'
-
-
-def test_two_at_once_are_refused(movie, tmp_path):
-    parts = ResumeFolder(tmp_path / 'out.mkv')
-    with pytest.raises(OutputError, match='another process is writing'):
-        run(movie, tmp_path / 'out.mkv')
-    parts.close()
-    assert run(movie, tmp_path / 'out.mkv').frames == 18
-
-
-def test_full_disk(movie, tmp_path, monkeypatch):
-    """Whatever is written last fails; then there is room again."""
-    real, calls = segments.SegmentEncoder.finish, []
-
-    def finish(self):
-        calls.append(self)
-        if len(calls) == 3:
-            raise OSError(errno.ENOSPC, 'No space left on device')
-        real(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(segments.SegmentEncoder, 'finish', finish)
-        with pytest.raises(OutputError, match=r'No space left.*make room and call the same again'):
-            run(movie, tmp_path / 'out.mkv', segment=4)
-    assert not (tmp_path / 'out.mkv').exists()
-    assert run(movie, tmp_path / 'out.mkv', segment=4).resumed > 0
 
 
 def test_an_error_of_the_decoder_ends_all(movie, tmp_path, monkeypatch):

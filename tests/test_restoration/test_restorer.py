@@ -12,10 +12,10 @@ from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import nn
 
-from s2svr_mm.errors import NonFiniteError, NotEnoughMemoryError
+from s2svr_mm.errors import ConfigError, DataError, NonFiniteError, NotEnoughMemoryError
 from s2svr_mm.models.s2svr_net import S2SVRNet
-from s2svr_mm.restoration import planning as memory
-from s2svr_mm.restoration.planning import NetworkCost, choose_plan
+from s2svr_mm.restoration.cost import NetworkCost, measure_cost
+from s2svr_mm.restoration.planning import choose_plan
 from s2svr_mm.restoration.restorer import VideoRestorer
 from s2svr_mm.restoration.windows import TilingPlan
 from s2svr_mm.utils.devices import computes_bfloat16
@@ -40,11 +40,11 @@ def assert_close(frames, expected, tolerance=0.51):
     assert np.abs(frames - expected).max() <= tolerance
 
 
-@pytest.mark.parametrize(('window', 'overlap'), [(12, 4), (9, 3), (14, 5)])
+@pytest.mark.parametrize(('window', 'overlap'), [(12, 8), (9, 6), (14, 10)])
 def test_windows_equal_the_whole_clip(window, overlap):
     """Exactly, for a network that reaches no farther than what a window keeps to itself."""
     clip = moving_clip(31, 64, 64)
-    network = Neighbours(reach=overlap // 2)
+    network = Neighbours(reach=overlap // 4)
     result = list(restorer(network, window=window, overlap=overlap).restore(clip))
     # Fading between two equal frames may round once more.
     assert_close(result, whole(network, clip), tolerance=1.01)
@@ -54,7 +54,7 @@ def test_too_small_an_overlap_shows():
     """That the test above can fail."""
     clip = moving_clip(31, 64, 64)
     network = Neighbours(reach=4)
-    result = np.stack(list(restorer(network, window=9, overlap=1).restore(clip)))
+    result = np.stack(list(restorer(network, window=9, overlap=2).restore(clip)))
     assert np.abs(result - whole(network, clip)).max() > 3
 
 
@@ -62,7 +62,7 @@ def test_too_small_an_overlap_shows():
 def test_tiles_equal_the_whole_frame(size):
     clip = moving_clip(3, *size)
     network = Neighbours(reach=2)
-    result = list(restorer(network, tile=64, tile_overlap=8).restore(clip))
+    result = list(restorer(network, tile=64, tile_overlap=16).restore(clip))
     assert_close(result, whole(network, clip), tolerance=2.01)
 
 
@@ -92,21 +92,21 @@ def test_networks_of_mmagic(network):
     clip = moving_clip(5, side, side)
     assert_close(restorer(network).restore(clip), whole(network, clip))
     for size, length in (((1, 1), 1), ((17, 33), 2)):
-        odd = list(restorer(network, window=6, overlap=2).restore(moving_clip(length, *size)))
+        odd = list(restorer(network, window=6, overlap=4).restore(moving_clip(length, *size)))
         scale = restorer(network).scale
         assert [f.shape for f in odd] == [(scale * size[0], scale * size[1], 3)] * length
 
 
 def test_keyframes_of_iconvsr_lie_where_they_lie_in_the_whole_clip():
     network = IconVSRNet(64, 1, keyframe_stride=5)
-    plan = restorer(network, window=14, overlap=3, tile=0).plan(64, 64)
+    plan = restorer(network, window=14, overlap=6, tile=0).decide(moving_clip(1, 64, 64)).plan
     assert plan.step % 5 == 0
     assert plan.window >= 14
 
 
 def test_restoring_is_lazy():
     clip, read = moving_clip(40, 64, 64), []
-    stream = restorer(Neighbours(), window=10, overlap=3).restore(
+    stream = restorer(Neighbours(), window=10, overlap=6).restore(
         read.append(i) or frame for i, frame in enumerate(clip)
     )
     next(stream)
@@ -165,16 +165,23 @@ class Rough(nn.Module):
 
 @pytest.mark.parametrize(('gain', 'expected'), [(0.01, 'bfloat16'), (20, 'float32')])
 def test_bfloat16_only_where_it_is_close(monkeypatch, gain, expected):
-    monkeypatch.setattr('s2svr_mm.restoration.restorer.computes_bfloat16', lambda device: True)
+    monkeypatch.setattr('s2svr_mm.restoration.planning.computes_bfloat16', lambda device: True)
     auto = restorer(Rough(gain), dtype='auto')
-    assert auto.choose_dtype(list(moving_clip(3, 64, 64))) == expected
-    assert 'dB from float32' in auto.notes[0]
-    assert restorer(Rough(gain), dtype='bfloat16').choose_dtype([]) == 'bfloat16'
+    clip = list(moving_clip(3, 64, 64))
+    for _ in range(2):
+        # Notes are those of one decision.
+        decision = auto.decide(clip)
+        assert decision.dtype == expected
+        (note,) = decision.notes
+        assert 'dB from float32' in note
+    decision = restorer(Rough(gain), dtype='bfloat16').decide(clip)
+    assert (decision.dtype, decision.notes) == ('bfloat16', ())
 
 
 def test_float32_where_there_is_no_bfloat16(monkeypatch):
-    monkeypatch.setattr('s2svr_mm.restoration.restorer.computes_bfloat16', lambda device: False)
-    assert restorer(Rough(0), dtype='auto').choose_dtype(list(moving_clip(1, 64, 64))) == 'float32'
+    monkeypatch.setattr('s2svr_mm.restoration.planning.computes_bfloat16', lambda device: False)
+    decision = restorer(Rough(0), dtype='auto').decide(list(moving_clip(1, 64, 64)))
+    assert (decision.dtype, decision.notes) == ('float32', ())
 
 
 def test_bfloat16_support_is_known():
@@ -199,7 +206,7 @@ def test_bfloat16_of_s2svr():
     ],
 )
 def test_bad_frames(frames, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         list(restorer(Neighbours()).restore(frames))
 
 
@@ -213,14 +220,16 @@ def test_nan_of_a_network():
 def test_bad_arguments():
     for kwargs, message in (
         (dict(dtype='int8'), 'dtype must be'),
-        (dict(window=4, overlap=2), 'more than twice the overlap'),
+        (dict(window=4, overlap=4), 'more than the overlap'),
         (dict(window=0, overlap=None), 'at least 1'),
-        (dict(tile=32, tile_overlap=16), 'tile must be 0 or at least'),
+        (dict(overlap=-1), 'not be negative'),
+        (dict(tile_overlap=6), 'multiple of 4'),
+        (dict(tile=32, tile_overlap=32), 'tile must be 0 or at least'),
         (dict(device='gpu'), 'no device'),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ConfigError, match=message):
             restorer(Neighbours(), **kwargs)
-    with pytest.raises(ValueError, match='no network from sequence to sequence'):
+    with pytest.raises(ConfigError, match='no network from sequence to sequence'):
         _ = restorer(nn.Flatten()).scale
 
 
@@ -234,7 +243,7 @@ def test_cost_is_what_a_network_allocates():
             del work
             return kept[-1]
 
-    cost = memory.measure_cost(
+    cost = measure_cost(
         lambda t, side: Keeps()(torch.zeros(1, t, 3, side, side)), torch.device('cpu')
     )
     # The clip itself is made in there, too.
@@ -247,9 +256,9 @@ def test_plans_fit_and_waste_little():
     tiles = (0, 512, 256, 128)
 
     def plan(size, budget):
-        return choose_plan(size, 4, 1, cost, int(budget), None, [(60, 8), (24, 8)], tiles, 32)
+        return choose_plan(size, 4, 1, cost, int(budget), None, [(60, 16), (24, 16)], tiles, 64)
 
-    assert plan((144, 180), 8e9) == TilingPlan(60, 8, 0, 32)
+    assert plan((144, 180), 8e9) == TilingPlan(60, 16, 0, 64)
     tight = plan((720, 1280), 16e9)
     assert 0 < tight.tile <= 512
     assert cost.of(tight.window, tight.tile**2) < 16e9
@@ -257,10 +266,17 @@ def test_plans_fit_and_waste_little():
         plan((4320, 7680), 1e9)
 
 
+def test_default_overlap_is_what_it_was():
+    """By name it was 8 at each end of a window; the frames that count are the same."""
+    plan = restorer(Neighbours(), window=None, overlap=None).decide(moving_clip(1, 64, 64)).plan
+    assert (plan.window, plan.step, plan.fade, plan.fade_start) == (60, 44, 8, 4)
+    assert plan.tile_overlap == 64
+
+
 def test_memory_limit_leads_to_tiles():
     def plan(limit):
         auto = VideoRestorer(Neighbours(), device='cpu', dtype='float32', memory_limit=limit)
-        return auto.plan(720, 1280)
+        return auto.decide([np.zeros((720, 1280, 3), np.uint8)]).plan
 
     assert plan(32 * 2**30).tile == 0
     assert plan(2**30).tile > 0 or plan(2**30).window < 60
@@ -271,10 +287,10 @@ def test_memory_limit_leads_to_tiles():
 def test_eight_k_on_a_small_machine():
     """With less context, and saying so, rather than not at all."""
     small = VideoRestorer(Neighbours(scale=1), 'cpu', 'float32', memory_limit=3 * 2**30)
-    plan = small.plan(4320, 7680)
-    assert plan.tile > 0
-    assert plan.overlap < 8
-    assert 'little memory' in small.notes[0]
+    decision = small.decide([np.zeros((4320, 7680, 3), np.uint8)])
+    assert decision.plan.tile > 0
+    assert decision.plan.overlap < 16
+    assert 'little memory' in decision.notes[0]
 
 
 @pytest.mark.slow
@@ -284,8 +300,8 @@ def test_eight_k_stays_in_its_limit():
 import resource, sys
 import numpy as np
 import torch
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import Neighbours
+sys.path[:0] = [{str(Path(__file__).parents[2])!r}, {str(Path(__file__).parents[1])!r}]
+from helpers.networks import Neighbours
 from s2svr_mm.restoration.restorer import VideoRestorer
 restorer = VideoRestorer(Neighbours(1, reach=1), "cpu", "float32", memory_limit=3 * 2**30)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,8 +10,9 @@ from helpers.clips import moving_clip
 from helpers.networks import Neighbours
 
 from s2svr_mm.models.s2svr_net import S2SVRNet
+from s2svr_mm.restoration.cost import NetworkCost
 from s2svr_mm.restoration.offload import NEAR, MainMemory
-from s2svr_mm.restoration.planning import NetworkCost, choose_plan
+from s2svr_mm.restoration.planning import choose_plan
 from s2svr_mm.restoration.restorer import VideoRestorer
 from s2svr_mm.restoration.transfers import CudaTransfers, HostTransfers, transfers_to
 
@@ -21,7 +22,7 @@ CPU = torch.device('cpu')
 def test_frames_are_waited_for(late_streams):
     clip = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3)).astype(np.uint8)
     moves = CudaTransfers(CPU)
-    # ResumeFolder of frames, as tiles are.
+    # Parts of frames, as tiles are.
     there = moves.upload([frame[1:5, 2:] for frame in clip])
     assert np.array_equal(there.numpy(), clip[:, 1:5, 2:])
     # (t, c, h, w) seen as (t, h, w, c), as the network leaves it.
@@ -42,17 +43,18 @@ def test_fetching_does_not_wait_for_later_work(late_streams):
 def test_restores_as_without_transfers(late_streams, tile):
     """One clip ahead, and of each window every tile: nothing gets lost or mixed up."""
     clip = moving_clip(15, 40, 64)
-    settings = dict(device='cpu', dtype='float32', window=6, overlap=1, tile=tile, tile_overlap=4)
+    settings = dict(device='cpu', dtype='float32', window=6, overlap=2, tile=tile, tile_overlap=8)
     expected = list(VideoRestorer(Neighbours(), **settings).restore(clip))
     restorer = VideoRestorer(Neighbours(), **settings)
-    restorer._transfers = CudaTransfers(CPU)
-    begun, real = [], restorer._begin
+    predictor = restorer.predictor
+    predictor._transfers = CudaTransfers(CPU)
+    begun, real = [], predictor._begin
 
     def begin(frames, dtype):
         begun.append(frames)
         return real(frames, dtype)
 
-    restorer._begin = begin
+    predictor._begin = begin
     stream = restorer.restore(clip)
     first = next(stream)
     # The network has its next clip before the first window is handed out, and no more.
@@ -118,8 +120,10 @@ def test_only_s2svr_on_a_gpu_rests_its_states():
 
 def test_resting_states_count_as_main_memory():
     cost = NetworkCost(per_frame=10, per_pixel=1000, host_per_frame=4000)
-    settings = dict(size=(512, 512), scale=1, sample_bytes=1, budget=2**30, tile_overlap=32)
-    choose = partial(choose_plan, cost=cost, windows=[(60, 8), (12, 4)], tiles=[0, 128], **settings)
+    settings = dict(size=(512, 512), scale=1, sample_bytes=1, budget=2**30, tile_overlap=64)
+    choose = partial(
+        choose_plan, cost=cost, windows=[(60, 16), (12, 8)], tiles=[0, 128], **settings
+    )
     assert choose(host_budget=2**38).tile == 0
     assert choose(host_budget=2**33).tile == 128
 
@@ -132,7 +136,7 @@ def test_device_decides():
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
 def test_gpu_equals_cpu(dtype):
     clip = moving_clip(23, 40, 64).astype(dtype) * (257 if dtype == np.uint16 else 1)
-    settings = dict(dtype='float32', window=6, overlap=1, tile=32, tile_overlap=4)
+    settings = dict(dtype='float32', window=6, overlap=2, tile=32, tile_overlap=8)
     found, expected = (
         np.stack(list(VideoRestorer(Neighbours(), device, **settings).restore(clip)))
         for device in ('cuda', 'cpu')

@@ -1,4 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,12 @@ from s2svr_mm.restoration.windows import TilingPlan, join_windows, place, slidin
 PLANS = [
     TilingPlan(1, 0),
     TilingPlan(5, 0),
-    TilingPlan(6, 2),
-    TilingPlan(7, 1),
+    TilingPlan(6, 4),
+    TilingPlan(6, 1),
+    TilingPlan(7, 2),
     TilingPlan(9, 3),
-    TilingPlan(12, 5),
-    TilingPlan(60, 8),
+    TilingPlan(12, 10),
+    TilingPlan(60, 16),
 ]
 
 
@@ -52,15 +55,30 @@ def test_resumed_windows_are_those_of_the_whole_video(plan):
             assert np.array_equal(a, b)
 
 
+@pytest.mark.parametrize('plan', PLANS, ids=str)
+def test_overlap_is_what_neighbours_share(plan):
+    first, second = list(sliding_windows(range(3 * plan.window), plan))[:2]
+    assert len(set(first[0]) & set(second[0])) == plan.overlap
+
+
+@pytest.mark.parametrize('overlap', [0, 8, 64])
+def test_tiles_share_their_overlap(overlap):
+    """The last one but one and the last may share more."""
+    tiles = tile_axis(2000, 128, overlap)
+    shared = [a.stop - b.start for a, b in pairwise(tiles)]
+    assert set(shared[:-1]) == {overlap}
+    assert shared[-1] >= overlap
+
+
 def test_windows_fade_into_each_other():
-    plan = TilingPlan(12, 4)
+    plan = TilingPlan(12, 8)
     windows = [(np.full((12, 1, 1, 3), value, np.uint8), value == 200) for value in (0, 200)]
     values = np.concatenate(list(join_windows(windows, plan)))[:, 0, 0, 0]
     assert values.tolist() == [0] * 6 + [40, 80, 120, 160] + [200] * 6
 
 
 def test_no_more_than_a_window_is_held():
-    plan, read = TilingPlan(6, 2), []
+    plan, read = TilingPlan(6, 4), []
     windows = sliding_windows((read.append(i) or i for i in range(30)), plan)
     for number in range(4):
         next(windows)
@@ -69,7 +87,7 @@ def test_no_more_than_a_window_is_held():
 
 @pytest.mark.parametrize(
     ('length', 'tile', 'overlap'),
-    [(100, 0, 8), (100, 200, 8), (101, 40, 8), (64, 60, 4), (37, 16, 6), (500, 128, 32)],
+    [(100, 0, 16), (100, 200, 16), (101, 40, 16), (64, 60, 8), (37, 16, 12), (500, 128, 64)],
 )
 def test_tiles_cover_and_join(length, tile, overlap):
     tiles = tile_axis(length, tile, overlap)
@@ -80,8 +98,8 @@ def test_tiles_cover_and_join(length, tile, overlap):
         assert 0 <= t.start < t.stop <= length
         assert t.start % 4 == 0
         piece = truth[:, scale * t.start : scale * t.stop].copy()
-        # What lies nearer to the end of a tile than half the overlap must not count.
-        margin = scale * (overlap // 2)
+        # What lies nearer to the end of a tile than a quarter of the overlap must not count.
+        margin = scale * (overlap // 4)
         if number > 0:
             piece[:, :margin] = 0
         if number < len(tiles) - 1:
@@ -91,7 +109,7 @@ def test_tiles_cover_and_join(length, tile, overlap):
 
 
 def test_tiles_fade_evenly():
-    first, second = tile_axis(24, 16, 4)
+    first, second = tile_axis(24, 16, 8)
     result = np.zeros((1, 24, 1, 3), np.float32)
     for tile, value in ((first, 0), (second, 1)):
         piece = np.full((1, tile.stop - tile.start, 1, 3), value, np.float32)

@@ -1,16 +1,16 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import json
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from s2svr_mm.errors import OutputError
+from s2svr_mm.io.images import write_png
 from s2svr_mm.utils.manifest import (
-    check_made,
-    digests_of,
     manifest_path,
     not_made,
-    note_made,
-    read_manifest,
     remove_made,
     write_made,
 )
@@ -59,12 +59,24 @@ def test_only_what_holds_nothing_else_is_removed(tmp_path):
     assert list((tmp_path / 'set').iterdir()) == []
 
 
-def test_all_files_of_a_folder(tmp_path):
-    (tmp_path / 'a').write_text('1')
-    note_made(tmp_path, digests_of(tmp_path))
-    note_made(tmp_path, digests_of(tmp_path))
-    assert list(read_manifest(tmp_path)) == ['a']
-    check_made(tmp_path, ['a'])
+def test_a_png_tells_itself_whose_it_is(tmp_path):
+    frame = np.random.default_rng(0).integers(0, 65536, (5, 7, 3)).astype(np.uint16)
+    ours, theirs = tmp_path / 'ours.png', tmp_path / 'theirs.png'
+    write_png(ours, frame)
+    cv2.imwrite(str(theirs), frame[..., ::-1])
+    # Everybody reads it.
+    assert np.array_equal(cv2.imread(str(ours), cv2.IMREAD_UNCHANGED)[..., ::-1], frame)
+    with Image.open(ours) as image:
+        image.load()
+        assert list(image.text) == ['s2svr_mm']
+    assert not_made(tmp_path, ['ours.png', 'theirs.png']) == ['theirs.png']
+    content = ours.read_bytes()
+    for place in (0, 20, 40, len(content) - 50, len(content) - 1):
+        ours.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert not_made(tmp_path, ['ours.png']) == ['ours.png']
+    for shorter in (b'', content[:10], content[:-1]):
+        ours.write_bytes(shorter)
+        assert not_made(tmp_path, ['ours.png']) == ['ours.png']
 
 
 @pytest.mark.parametrize(

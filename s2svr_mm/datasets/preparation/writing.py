@@ -15,7 +15,7 @@ from ...errors import DataError
 from ...io.clips import open_clip
 from ...io.images import read_image, write_png
 from ...utils.files import unfinished
-from ...utils.manifest import digests_of, note_made, remove_made
+from ...utils.manifest import remove_made
 
 
 def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):
@@ -93,8 +93,6 @@ def write_folders(
             name = f'{number:08d}' if names is None else names[number]
             for work, frame in zip(works, row, strict=True):
                 write_png(work / f'{name}.png', frame)
-        for work, folder in zip(works, folders, strict=True):
-            note_made(folder, digests_of(work), root)
 
 
 def run_tasks(function: Callable, tasks: Sequence[tuple], workers: int, title: str) -> list:

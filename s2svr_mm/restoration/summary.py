@@ -1,0 +1,90 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""What there is to say of a restored video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from .planning import Decision
+
+
+@dataclass
+class Summary:
+    """What was done.
+
+    Attributes:
+        outputs (list[str]): Files or folders written.
+        frames (int): Frames of the output.
+        resumed (int): How many of them an earlier run had restored.
+        seconds (float): How long this run took.
+        restoring (float): How much of it went from the first frame read to the last one encoded.
+        size (tuple[int, int]): Width and height of the input.
+        scale (int): Size of the output over that of the input.
+        decision (Decision): Windows, tiles and type.
+        device (str): Where the network ran.
+        host_peak (int): Peak of main memory, bytes.
+        device_peak (int): Peak of the GPU's memory, bytes; 0 on a CPU.
+        encoder (str): Encoder and pixel format; empty for frames.
+        damage (str, optional): What is missing in the output, for the input lacks it.
+        notes (list[str]): What else there is to know.
+    """
+
+    outputs: list[str]
+    frames: int
+    resumed: int
+    seconds: float
+    restoring: float
+    size: tuple[int, int]
+    scale: int
+    decision: Decision
+    device: str
+    host_peak: int
+    device_peak: int
+    encoder: str
+    damage: str | None
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        width, height = self.size
+        fresh = self.frames - self.resumed
+        lines = [
+            f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
+            f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
+            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
+            'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
+            f'{self.decision} on {self.device}',
+            f'peak memory {self.host_peak / 2**20:.0f} MB'
+            + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),
+            *(f'note: {note}' for note in self.notes),
+        ]
+        if self.damage:
+            lines.append(f'warning: only the good part was restored. {self.damage}')
+        return '\n'.join(lines)
+
+
+def joined(summaries: Sequence[Summary]) -> Summary:
+    """Join the summaries of several outputs of one input.
+
+    Args:
+        summaries (Sequence[Summary]): At least one, in order.
+
+    Returns:
+        Summary: Sums, and the size, settings and peaks of the first and of all.
+    """
+    first, *others = summaries
+    notes = list(first.notes)
+    for other in others:
+        width, height = other.size
+        notes.append(f'{other.outputs[0]}: {other.frames} frames of {width}x{height}')
+        notes += [note for note in other.notes if note not in notes]
+    return replace(
+        first,
+        outputs=[output for summary in summaries for output in summary.outputs],
+        frames=sum(summary.frames for summary in summaries),
+        resumed=sum(summary.resumed for summary in summaries),
+        seconds=sum(summary.seconds for summary in summaries),
+        restoring=sum(summary.restoring for summary in summaries),
+        host_peak=max(summary.host_peak for summary in summaries),
+        device_peak=max(summary.device_peak for summary in summaries),
+        damage=next((summary.damage for summary in summaries if summary.damage), None),
+        notes=notes,
+    )
