@@ -76,10 +76,11 @@ class TestFolders:
         assert first.keys() == second.keys()
         assert all(first[name] != second[name] for name in first)
         # One that was changed by hand is no longer ours.
-        (out / '00000003.png').write_bytes(first['00000003.png'])
+        write_frames(out, moving_clip(1, 24, 32), start=3)
+        edited = (out / '00000003.png').read_bytes()
         with pytest.raises(OutputError, match=r'00000003\.png, which this program did not make'):
             run(frames, out, overwrite=True)
-        assert (out / '00000003.png').read_bytes() == first['00000003.png']
+        assert (out / '00000003.png').read_bytes() == edited
 
     def test_input_frames_are_never_replaced(self, tmp_path, frames):
         """Not even where they are what an earlier call made."""
