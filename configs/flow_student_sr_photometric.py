@@ -1,4 +1,5 @@
-# To compare with: the same start, data and budget, but photometry on the degraded frames alone.
+# To compare with: the same start, data and budget, but the photometric loss on the degraded frames
+# alone.
 _base_ = ['flow_student_sr.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# S2SVR on your own clips in data/clips (README, "Your own clips"), with a quarter of the paper's
+# S2SVR on your own clips in data/clips (docs/train.md), with a quarter of the paper's
 # arithmetic.
 # For pairs of one size (to make them of good clips alone, see s2svr_clips_deblur.py and
 # s2svr_clips_compress.py): --cfg-options model.generator.scale=1

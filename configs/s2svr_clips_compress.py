@@ -1,5 +1,5 @@
 # S2SVR for the enhancement of compressed video, learnt from your own good clips in data/clips
-# (README, "Your own clips"), with a quarter of the paper's arithmetic.
+# (docs/train.md), with a quarter of the paper's arithmetic.
 # For another quality: --cfg-options train_dataloader.dataset.pipeline.2.qp=32
 # val_dataloader.dataset.pipeline.1.qp=32
 _base_ = [

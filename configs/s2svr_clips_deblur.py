@@ -1,4 +1,4 @@
-# S2SVR for deblurring, learnt from your own sharp clips in data/clips (README, "Your own clips"),
+# S2SVR for deblurring, learnt from your own sharp clips in data/clips (docs/train.md),
 # with a quarter of the paper's arithmetic.
 _base_ = [
     '_base_/default_runtime.py',

@@ -1,7 +1,8 @@
 # The demo's network with an optical flow, which the head trains beside the restoration: the teacher
-# sees the good frames, the student the small ones. To see what each part does (README, "Optical
-# flow"): --cfg-options model.flow_head.distill_loss=None leaves photometry on the good frames,
-# model.flow_head=None model.train_cfg.fix_iter=1000000 no training of the flow at all.
+# sees the good frames, the student the small ones. To see what each part does
+# (docs/optical_flow.md): --cfg-options model.flow_head.distill_loss=None leaves the photometric
+# loss on the good frames, model.flow_head=None model.train_cfg.fix_iter=1000000 keeps the flow as
+# it is.
 _base_ = ['s2svr_demo.py']
 
 # Smaller ones say little of a flow that is found on frames four times smaller.

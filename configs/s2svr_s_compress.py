@@ -3,7 +3,7 @@
 # neighbours of a frame differ from it: what compression took is small beside the picture, and
 # without the branch no neighbour is ever used. A last stage may train the flow along, as that of
 # the weights did (s2svr_mm/weights/README.md). It learns from good clips alone, data/clips/train/gt
-# (README, "Your own clips").
+# (docs/train.md).
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s_same_size.py',

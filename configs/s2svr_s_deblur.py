@@ -1,6 +1,6 @@
 # A small S2SVR for deblurring, for hours on a CPU. It works on squares of two by two pixels, at a
 # quarter of the cost, and has the branch of s2svr_s_compress. It learns from sharp clips alone,
-# data/clips/train/gt (README, "Your own clips"), blurred over the time of up to six frames or not
+# data/clips/train/gt (docs/train.md), blurred over the time of up to six frames or not
 # at all, as what has seen strong blur alone ruins what is sharp.
 _base_ = [
     '_base_/default_runtime.py',

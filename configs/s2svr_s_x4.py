@@ -1,5 +1,5 @@
 # A small S2SVR for x4 super-resolution, made for hours on a CPU. It learns from good clips alone,
-# data/clips/train/gt (README, "Your own clips").
+# data/clips/train/gt (docs/train.md).
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 # PWC-Lite finds flow at a quarter of the size it sees: on the small frames themselves its error is
-# 1.6 times as large (README, "Optical flow").
+# 1.6 times as large (docs/optical_flow.md).
 model = dict(generator=dict(flow_input_size=2))
 
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)
