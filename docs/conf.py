@@ -41,6 +41,7 @@ html_theme = 'furo'
 html_title = f's2svr_mm {release}'
 html_static_path = ['_static']
 html_css_files = ['tables.css']
+html_copy_source = False
 copybutton_exclude = '.linenos, .gp, .go'
 
 # What the API has a page for.
