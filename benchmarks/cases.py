@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from benchmarks.reference_s2svr import PlainS2SVRNet
 from s2svr_mm.errors import DataError
 from s2svr_mm.io.frames import iterate_frames
-from s2svr_mm.models import PWCLite, S2SVRNet
+from s2svr_mm.models import PWCLite, S2SVRNet, S2SVRPlusNet
+from s2svr_mm.models.conv_gru import ResConvGRU
 from s2svr_mm.models.conversion import to_official
 from s2svr_mm.utils.devices import autocast
 
@@ -114,19 +115,16 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
     """
     flow = net.flow_estimator
     if (
-        not isinstance(flow, PWCLite)
+        isinstance(net, S2SVRPlusNet)
+        or not isinstance(flow, PWCLite)
         or flow.radius != 4
         or flow.normalize_features
         or net.decoder.attention_radius != 1
-        or isinstance(net.flow_input_size, int)
-        or net.unshuffle != 1
-        or net.details is not None
-        or net.refine_flow
     ):
         raise ValueError(
-            'the plain form needs PWCLite of radius 4 that does not normalize its features, '
-            'attention_radius=1, unshuffle=1, no refine_flow, detail_branch or factor as '
-            'flow_input_size: leave it out with --models'
+            'the reference implementation is the network of the paper: S2SVRNet with '
+            'attention_radius=1 and a PWCLite of radius 4 that does not normalize its features. '
+            'Leave it out with --models'
         )
     plain = PlainS2SVRNet(
         mid_channels=net.encoder.forward_layer.gru.candidate.out_channels,
@@ -143,9 +141,7 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
 def checkpointed(net: S2SVRNet) -> S2SVRNet:
     """A copy of a network that computes each step again in the backward pass."""
     net = copy.deepcopy(net)
-    for module in net.modules():
-        if hasattr(module, 'with_cp'):
-            module.with_cp = True
+    net.with_cp = True
     return net
 
 
@@ -157,8 +153,8 @@ def compiled(net: S2SVRNet) -> S2SVRNet:
     """
     net = copy.deepcopy(net)
     for module in net.encoder.modules():
-        if type(module).__name__ == 'ResConvGRU':
-            module.gru.compile()
+        if isinstance(module, ResConvGRU):
+            setattr(module.gru, 'step', torch.compile(module.gru.step))  # noqa: B010
             module.blocks.compile()
     decoder = net.decoder
     for part in (*decoder.grus, *decoder.blocks, decoder.attention, decoder.output):

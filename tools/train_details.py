@@ -12,7 +12,7 @@ from mmengine.config import DictAction
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Train the detail branch of an S2SVR (S2SVRNet(detail_branch=...)) by itself, '
+        description='Train the detail branch of an S2SVRPlusNet by itself, '
         'on what it sees of clips of the training data, kept in memory: a tenth of the time a '
         'pixel. Writes a checkpoint from which tools/train.py goes on with the whole network '
         '(--cfg-options load_from=FILE), and FILE.jsonl, the log.'

@@ -5,5 +5,6 @@ from .basicvsr_same_size import BasicVSRSameSizeNet
 from .flow import PWCLite
 from .s2svr import S2SVR
 from .s2svr_net import S2SVRNet
+from .s2svr_plus_net import S2SVRPlusNet
 
-__all__ = ['S2SVR', 'BasicVSRSameSizeNet', 'PWCLite', 'S2SVRNet']
+__all__ = ['S2SVR', 'BasicVSRSameSizeNet', 'PWCLite', 'S2SVRNet', 'S2SVRPlusNet']

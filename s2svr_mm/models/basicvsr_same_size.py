@@ -1,6 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """BasicVSR for tasks that keep the size of the frames: the baseline of deblurring and the like."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
@@ -8,6 +10,7 @@ from mmagic.registry import MODELS
 from torch import Tensor, nn
 
 from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from .input_requirements import InputRequirements
 
 
 @MODELS.register_module()
@@ -19,11 +22,14 @@ class BasicVSRSameSizeNet(BasicVSRNet):
     (n, t, 3, h, w) in [0, 1] becomes (n, t, 3, h, w).
 
     Args:
-        mid_channels (int): Channels of the features. Default: 64.
-        num_blocks (int): Residual blocks of each direction. Default: 30.
-        spynet_pretrained (str, optional): File or address of SPyNet's weights. Default: None.
-        unshuffle (int): As that of :class:`S2SVRNet`. Default: 1.
+        mid_channels (int): Channels of the features. Defaults to 64.
+        num_blocks (int): Residual blocks of each direction. Defaults to 30.
+        spynet_pretrained (str, optional): File or address of SPyNet's weights. Defaults to None.
+        unshuffle (int): As of :class:`.S2SVRPlusNet`. Defaults to 1.
     """
+
+    input_requirements = InputRequirements(side=64, multiple=4, frames=2)
+    scale = 1
 
     def __init__(
         self,
@@ -44,7 +50,7 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         self.img_upsample = nn.Identity()
 
     def compute_flow(self, lrs: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Computes the flows between neighbours, always on frames as they were.
+        """Compute the flows between neighbours, always on frames as they were.
 
         Args:
             lrs (Tensor): Frames, (n, t, 3, h, w), or unshuffled ones of more channels.
@@ -54,14 +60,14 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         """
         if lrs.shape[2] == 3:
             return super().compute_flow(lrs)
-        flows = super().compute_flow(F.pixel_shuffle(lrs, self.unshuffle))
-        return tuple(
-            flow if flow is None else _by_frame(unshuffle_flow, flow, self.unshuffle)
-            for flow in flows
-        )
+        # Of frames that come mirrored, mmagic's network leaves the first of the flows out.
+        forward, backward = super().compute_flow(F.pixel_shuffle(lrs, self.unshuffle))
+        if forward is not None:
+            forward = _by_frame(unshuffle_flow, forward, self.unshuffle)
+        return forward, _by_frame(unshuffle_flow, backward, self.unshuffle)
 
     def forward(self, lrs: Tensor) -> Tensor:
-        """Restores a clip.
+        """Restore a clip.
 
         Args:
             lrs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
@@ -74,5 +80,6 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         return F.pixel_shuffle(restored, self.unshuffle)[..., :h, :w]
 
 
-def _by_frame(function, clip: Tensor, factor: int) -> Tensor:
+def _by_frame(function: Callable[..., Tensor], clip: Tensor, factor: int) -> Tensor:
+    """Apply a function of frames to a clip (n, t, c, h, w)."""
     return torch.unflatten(function(clip.flatten(0, 1), factor), 0, clip.shape[:2])

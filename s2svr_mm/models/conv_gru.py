@@ -2,14 +2,15 @@
 """Convolutional gated recurrent units that carry a hidden state along the flow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmagic.models.archs import ResidualBlockNoBN
 from mmagic.models.utils import make_layer
-from mmengine.model import BaseModule, kaiming_init
+from mmengine.model import BaseModule, kaiming_init, normal_init
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -21,7 +22,7 @@ class ResidualBlock(ResidualBlockNoBN):
     """mmagic's residual block without its multiplication by one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Adds conv-ReLU-conv of the input to the input.
+        """Add conv-ReLU-conv of the input to the input.
 
         Args:
             x (Tensor): (n, c, h, w).
@@ -35,11 +36,11 @@ class ResidualBlock(ResidualBlockNoBN):
 def conv_for_lrelu(
     in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1
 ) -> nn.Conv2d:
-    """Makes a convolution that keeps the variance of its input through a LeakyReLU.
+    """Make a convolution that keeps the variance of its input through a LeakyReLU.
 
     torch's own initialization divides the standard deviation by 1.7 at each layer. From a frame
-    to its restoration there are enough of them for the image to vanish beside the biases, and
-    training stands still for hundreds of steps.
+    to its restoration there are enough layers for the image to vanish beside the biases, and
+    training does not progress for hundreds of steps.
 
     Args:
         in_channels (int): Channels of the input.
@@ -56,17 +57,16 @@ def conv_for_lrelu(
 
 
 def init_zero_mean_kernels(conv: nn.Conv2d) -> None:
-    """Makes a convolution that reads frames blind to brightness, and keen on what differs from it.
+    """Re-initialize with kernels that sum to zero per colour: they respond to detail alone.
 
-    What a pixel adds to the brightness around it is a few hundredths. Beside the brightness it
-    would be lost in the hidden states: for hundreds of steps, a network that restores at the size
-    of its input learns nothing at all (one that enlarges has more to gain, and does). With kernels
-    that sum to zero and answer detail with about unit variance, the first steps already sharpen.
-    Only initial values: training is free to read brightness later.
+    The detail of a frame is a few hundredths of its brightness, and would be lost beside it in the
+    hidden states: for hundreds of steps, a network that restores at the size of its input learns
+    nothing (one that enlarges has more to gain, and does). With kernels that ignore brightness and
+    respond to detail with about unit variance, the first steps already sharpen. These are only
+    initial values: training is free to read brightness later.
 
     Args:
-        conv (nn.Conv2d): A convolution of frames in [0, 1], which may be unshuffled: all that it
-            reads of one colour sums to zero. Its weights are drawn anew.
+        conv (nn.Conv2d): A convolution of frames in [0, 1], which may be unshuffled.
     """
     with torch.no_grad():
         nn.init.normal_(conv.weight, std=1.5 * math.sqrt(3 / conv.in_channels))
@@ -75,7 +75,7 @@ def init_zero_mean_kernels(conv: nn.Conv2d) -> None:
 
 
 def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:
-    """Stacks residual blocks.
+    """Stack residual blocks.
 
     Args:
         channels (int): Channels in and out.
@@ -88,7 +88,7 @@ def residual_blocks(channels: int, num_blocks: int) -> nn.Sequential:
 
 
 class ConvGRU(BaseModule):
-    """Convolutional GRU whose gates are one convolution, apart from the state's part.
+    """Convolutional GRU; the convolution of its input covers all gates and needs no recurrence.
 
     z, r = sigmoid(conv([h, x])), q = tanh(conv([r * h, x])), h' = (1 - z) * h + z * q, with 3x3
     convolutions. A convolution of [h, x] is the sum of one of h and one of x: the second needs no
@@ -107,15 +107,26 @@ class ConvGRU(BaseModule):
         # Together they are one convolution of [h, x], which keeps the variance of its input.
         std = 1 / math.sqrt(9 * (in_channels + mid_channels))
         for conv in (self.input_gates, self.hidden_gates, self.candidate):
-            nn.init.normal_(conv.weight, std=std)
-        nn.init.zeros_(self.input_gates.bias)
+            normal_init(conv, std=std)
 
-    def forward(self, hidden: Tensor | None, gates: Tensor) -> Tensor:
-        """Makes one step.
+    def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
+        """Make one step.
 
         Args:
+            x (Tensor): Input, (n, in_channels, h, w).
             hidden (Tensor, optional): Hidden state, (n, c, h, w); None for zeros.
-            gates (Tensor): What :attr:`input_gates` makes of the input, (n, 3c, h, w).
+
+        Returns:
+            Tensor: Next hidden state, (n, c, h, w).
+        """
+        return self.step(self.input_gates(x), hidden)
+
+    def step(self, gates: Tensor, hidden: Tensor | None) -> Tensor:
+        """Make one step with the part of the gates that needs no recurrence computed already.
+
+        Args:
+            gates (Tensor): Output of :attr:`input_gates` for the input, (n, 3c, h, w).
+            hidden (Tensor, optional): As in :meth:`forward`.
 
         Returns:
             Tensor: Next hidden state, (n, c, h, w).
@@ -131,12 +142,12 @@ class ConvGRU(BaseModule):
 
 
 class ResConvGRU(BaseModule):
-    """A GRU with residual blocks inside its recurrence, run over a whole clip.
+    """GRU with residual blocks inside its recurrence, run over a whole clip.
 
     The hidden state is warped to each next frame. With ``fuse``, another state of the same frame
     is merged between GRU and blocks (the backward pass of the encoder's first layer). With
-    ``skip``, the input is added to what comes out, but not to what is carried on (the encoder's
-    layers above the first).
+    ``skip``, the input is added to the output, but not to the state carried to the next frame
+    (the encoder's layers above the first).
 
     Args:
         in_channels (int): Channels of the input.
@@ -159,52 +170,57 @@ class ResConvGRU(BaseModule):
         self.gru = ConvGRU(in_channels, mid_channels)
         self.fusion = conv_for_lrelu(2 * mid_channels, mid_channels) if fuse else None
         self.blocks = residual_blocks(mid_channels, num_blocks)
-        self.with_cp = False
-        self.make_list = list
 
     def forward(
         self,
         frames: Sequence[Tensor],
         samplers: Sequence[FlowSampler],
         others: Sequence[Tensor] | None = None,
+        *,
+        with_cp: bool = False,
+        make_list: Callable[[], Any] = list,
     ) -> Sequence[Tensor]:
-        """Runs over a clip, in the order given.
+        """Run over a clip, in the order given.
 
         Args:
             frames (Sequence[Tensor]): t inputs of shape (n, in_channels, h, w).
             samplers (Sequence[FlowSampler]): t - 1 of them; the i-th takes a state of frame i
                 to frame i + 1 of ``frames``.
-            others (Sequence[Tensor], optional): States to merge, t of shape (n, c, h, w).
+            others (Sequence[Tensor], optional): States to merge, t of shape (n, c, h, w). Defaults
+                to None.
+            with_cp (bool): Whether each step is computed again in the backward pass. Defaults to
+                False.
+            make_list (Callable): Makes the list that keeps the outputs. Defaults to ``list``.
 
         Returns:
-            Sequence[Tensor]: t outputs, (n, c, h, w), as ``make_list`` keeps them: the hidden
-            states, with ``skip`` the sums of input and hidden state.
+            Sequence[Tensor]: t outputs, (n, c, h, w): the hidden states, with ``skip`` the sums of
+            input and hidden state.
         """
-        outputs = self.make_list()
-        hidden = None
+        outputs = make_list()
+        hidden: Tensor | None = None
         gates = in_chunks(self.gru.input_gates, frames)
         for i in range(len(frames)):
-            if i:
+            if hidden is not None:
                 hidden = samplers[i - 1](hidden)
             other = None if others is None else others[i]
             # No name holds the gates, or a whole chunk would outlive its use.
-            hidden = maybe_checkpoint(self._step, hidden, next(gates), other, with_cp=self.with_cp)
+            hidden = maybe_checkpoint(self._step, next(gates), hidden, other, with_cp=with_cp)
             outputs.append(frames[i] + hidden if self.skip else hidden)
         return outputs
 
-    def _step(self, hidden: Tensor | None, gates: Tensor, other: Tensor | None) -> Tensor:
-        hidden = self.gru(hidden, gates)
-        if other is not None:
+    def _step(self, gates: Tensor, hidden: Tensor | None, other: Tensor | None) -> Tensor:
+        hidden = self.gru.step(gates, hidden)
+        if self.fusion is not None and other is not None:
             hidden = F.leaky_relu(self.fusion(torch.cat((hidden, other), 1)), 0.1, inplace=True)
         return self.blocks(hidden)
 
 
-def maybe_checkpoint(function, *args, with_cp: bool):
-    """Calls a function, under gradient checkpointing if that is wanted and gradients are.
+def maybe_checkpoint(function: Callable[..., Any], *args: Any, with_cp: bool) -> Any:
+    """Call a function, with gradient checkpointing if asked for and gradients are enabled.
 
     Args:
-        function (Callable): What to call.
-        args: Its arguments.
+        function (Callable): The function.
+        *args: Its arguments.
         with_cp (bool): Whether to keep only the arguments and to compute the rest again in the
             backward pass.
 

@@ -258,7 +258,7 @@ def _apply(
     report: ConversionReport,
 ) -> dict[str, Tensor]:
     new: dict[str, Tensor] = {}
-    known = set()
+    known: set[str] = set()
     for sources, targets, convert in rules:
         known.update(sources)
         absent = [key for key in sources if key not in old]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, constant_init
 from torch import Tensor
 
 from ..ops.lucas_kanade import refine_flow
@@ -62,8 +62,7 @@ class DetailBranch(BaseModule):
         self.first = conv_for_lrelu(3 * frames * unshuffle**2, channels)
         self.blocks = residual_blocks(channels, num_blocks)
         self.last = nn.Conv2d(channels, 3 * unshuffle**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        constant_init(self.last, 0)
 
     def forward(
         self,
@@ -112,12 +111,12 @@ class DetailBranch(BaseModule):
         along_after = self._align(frame, after[: self.aligned], flows_backward[i:])
         mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
         # What moved differs more than what is aligned.
-        seen = [
+        parts = [
             10 * (frame - mean),
             *_differences(frame, along_before, along_after, self.aligned, 20),
             *_differences(frame, before, after, self.in_place, 6),
         ]
-        seen = unshuffle(torch.cat(seen, dim=1), self.unshuffle)
+        seen = unshuffle(torch.cat(parts, dim=1), self.unshuffle)
         return seen.contiguous(memory_format=torch.channels_last)
 
     def residual(self, seen: Tensor) -> Tensor:

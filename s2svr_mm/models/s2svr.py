@@ -75,10 +75,8 @@ class S2SVR(BaseEditModel):
                 )
             self.ensemble = SpatialTemporalEnsemble(ensemble.get('is_temporal_ensemble', False))
 
-    def forward_train(
-        self, inputs: Tensor, data_samples: DataSample | None = None
-    ) -> dict[str, Tensor]:
-        """Computes the losses of a batch.
+    def forward_train(self, inputs: Tensor, data_samples: DataSample) -> dict[str, Tensor]:
+        """Compute the losses of a batch.
 
         Args:
             inputs (Tensor): Degraded frames, (n, t, 3, h, w), RGB in [0, 1].
@@ -112,7 +110,7 @@ class S2SVR(BaseEditModel):
     def forward_inference(
         self, inputs: Tensor, data_samples: DataSample | None = None
     ) -> DataSample:
-        """Restores a batch of clips.
+        """Restore a batch of clips.
 
         Args:
             inputs (Tensor): Degraded frames, (n, t, 3, h, w), RGB in [0, 1].
@@ -137,7 +135,7 @@ class S2SVR(BaseEditModel):
     def convert_to_datasample(
         self, predictions: DataSample, data_samples: DataSample | None, inputs: Tensor | None
     ) -> list[DataSample]:
-        """Adds predictions and inputs to the data samples, of which there may be none yet.
+        """Add predictions and inputs to the data samples, of which there may be none yet.
 
         Args:
             predictions (DataSample): What :meth:`forward_inference` returns.
@@ -148,12 +146,12 @@ class S2SVR(BaseEditModel):
             list[DataSample]: One for each clip.
         """
         if data_samples is None:
-            data_samples = DataSample.stack([DataSample() for _ in range(len(inputs))])
+            data_samples = DataSample.stack([DataSample() for _ in predictions.pred_img])
         return super().convert_to_datasample(predictions, data_samples, inputs)
 
 
 def centre_frame(restored: Tensor, inputs: Tensor) -> Tensor:
-    """Picks the restored centre frame.
+    """Pick the restored centre frame.
 
     Args:
         restored (Tensor): (n, t, 3, H, W).

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, NotEnoughMemoryError
+from ..models.input_requirements import requirements_of
 from ..utils.devices import computes_bfloat16
 from ..utils.memory import available_host_memory, available_memory
 from ..utils.metrics import psnr
@@ -125,7 +126,7 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
 def _plan(
     predictor: Predictor, frame: np.ndarray, settings: Settings
 ) -> tuple[TilingPlan, list[str]]:
-    windows = _windows(settings, getattr(predictor.network, 'keyframe_stride', 1))
+    windows = _windows(settings, requirements_of(predictor.network).stride)
     tiles = _tiles(settings, max(frame.shape[:2]))
     if len(windows) == len(tiles) == 1:
         return TilingPlan(*windows[0], tiles[0], settings.tile_overlap), []

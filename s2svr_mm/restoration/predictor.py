@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, NonFiniteError
-from ..models.input_requirements import padded, requirements_of
+from ..models.input_requirements import padded, requirements_of, scale_of
 from ..models.s2svr_net import S2SVRNet
 from ..ops.chunking import max_pixels
 from ..utils.devices import autocast, pick_device
@@ -79,14 +79,8 @@ class Predictor:
 
     @cached_property
     def scale(self) -> int:
-        """Size of the output over that of the input, as the network does it."""
-        shape = self.predict(torch.zeros(1, 2, 3, 64, 64), 'float32').shape
-        if len(shape) != 5 or shape[:3] != (1, 2, 3) or shape[3] % 64 or shape[3] != shape[4]:
-            raise ConfigError(
-                f'{type(self.network).__name__} makes {tuple(shape)} of (1, 2, 3, 64, 64): it is '
-                'no network from sequence to sequence'
-            )
-        return shape[3] // 64
+        """Size of the output over that of the input."""
+        return scale_of(self.network)
 
     def fingerprint(self) -> str:
         """Hash of all the weights."""
@@ -193,7 +187,7 @@ class Predictor:
         clip = padded(clip, self._needs)
         with autocast(self.device, dtype):
             restored = self.network(clip)
-        if restored.ndim != 5 or self._needs == (1, 1, 1):
+        if restored.ndim != 5 or clip.shape[1:] == (frames, 3, height, width):
             return restored
         scale = restored.shape[-1] // clip.shape[-1]
         return restored[:, :frames, :, : scale * height, : scale * width]

@@ -26,7 +26,7 @@ from benchmarks.operator_profile import kind_of, profile_network
 from benchmarks.report import Report
 from benchmarks.rounds import Result, agreements, compare, sweep
 from s2svr_mm.errors import DataError
-from s2svr_mm.models import S2SVRNet
+from s2svr_mm.models import S2SVRNet, S2SVRPlusNet
 from s2svr_mm.utils.profiling import count_macs
 
 CPU = torch.device('cpu')
@@ -179,17 +179,16 @@ def test_training_counts_forward_and_backward(net):
 
 
 @pytest.mark.parametrize(
-    'kwargs',
+    ('kind', 'kwargs'),
     [
-        dict(flow_estimator=dict(type='PWCLite', normalize_features=True)),
-        dict(scale=1, unshuffle=2),
-        dict(scale=1, detail_branch=dict(num_blocks=0)),
-        dict(refine_flow=True),
+        (S2SVRNet, dict(flow_estimator=dict(type='PWCLite', normalize_features=True))),
+        (S2SVRNet, dict(attention_radius=2)),
+        (S2SVRPlusNet, {}),
     ],
 )
-def test_plain_form_is_refused_where_there_is_none(kwargs):
-    with pytest.raises(ValueError, match='plain form'):
-        plain_form(S2SVRNet(8, 1, 2, **kwargs))
+def test_plain_form_is_refused_where_there_is_none(kind, kwargs):
+    with pytest.raises(ValueError, match='reference implementation'):
+        plain_form(kind(8, 1, 2, **kwargs))
 
 
 def test_baselines_are_of_the_published_sizes():

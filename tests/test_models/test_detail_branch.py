@@ -4,18 +4,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from s2svr_mm.models import S2SVRNet
+from s2svr_mm.models import S2SVRPlusNet
 from s2svr_mm.models.detail_branch import DetailBranch
 from s2svr_mm.ops.pixel_unshuffle import unshuffle
 
 
-def with_details(unshuffle=1, with_cp=False, **branch) -> S2SVRNet:
+def with_details(unshuffle=1, with_cp=False, **branch) -> S2SVRPlusNet:
     """A network whose branch beside the recurrence says something."""
     torch.manual_seed(0)
     branch.setdefault('num_blocks', 1)
     flow = dict(type='ZeroFlow')
     kwargs = dict(unshuffle=unshuffle, with_cp=with_cp, flow_estimator=flow)
-    net = S2SVRNet(8, 1, 2, 1, detail_branch=branch, **kwargs)
+    net = S2SVRPlusNet(8, 1, 2, 1, detail_branch=branch, **kwargs)
     nn.init.normal_(net.details.last.weight, std=0.1)
     return net
 
@@ -23,8 +23,8 @@ def with_details(unshuffle=1, with_cp=False, **branch) -> S2SVRNet:
 @pytest.mark.parametrize('factor', [1, 2])
 def test_it_starts_at_nothing(factor):
     branch = dict(num_blocks=2, aligned=2, in_place=1)
-    net = S2SVRNet(8, 1, 2, 1, unshuffle=factor, detail_branch=branch)
-    without = S2SVRNet(8, 1, 2, 1, unshuffle=factor)
+    net = S2SVRPlusNet(8, 1, 2, 1, unshuffle=factor, detail_branch=branch)
+    without = S2SVRPlusNet(8, 1, 2, 1, unshuffle=factor)
     missing = without.load_state_dict(net.state_dict(), strict=False).unexpected_keys
     assert {key.split('.')[0] for key in missing} == {'details'}
     lqs = torch.rand(1, 3, 3, 17, 30)
@@ -111,7 +111,7 @@ def test_noise_is_averaged_out_within_a_few_steps():
     ratio = []
     for branch in (dict(num_blocks=0), None):
         torch.manual_seed(0)
-        net = S2SVRNet(16, 1, 2, 1, detail_branch=branch, flow_estimator=dict(type='ZeroFlow'))
+        net = S2SVRPlusNet(16, 1, 2, 1, detail_branch=branch, flow_estimator=dict(type='ZeroFlow'))
         optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
         for _ in range(40):
             gt = functional.interpolate(torch.rand(1, 3, 8, 8), size=(32, 32), mode='bicubic')
@@ -129,7 +129,7 @@ def test_noise_is_averaged_out_within_a_few_steps():
 
 def test_what_is_not_possible_is_refused():
     with pytest.raises(ValueError, match='detail_branch'):
-        S2SVRNet(8, 1, 2, scale=2, detail_branch=dict(num_blocks=1))
+        S2SVRPlusNet(8, 1, 2, scale=2, detail_branch=dict(num_blocks=1))
     for name in ('num_blocks', 'aligned', 'in_place'):
         with pytest.raises(ValueError, match=name):
             DetailBranch(8, **{'num_blocks': 1, name: -1})

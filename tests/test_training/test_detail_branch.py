@@ -11,7 +11,8 @@ from s2svr_mm.training.detail_branch import build_model, collect_details, train_
 
 def config(clips, load_from=None, **generator) -> Config:
     generator = dict(
-        dict(type='S2SVRNet', mid_channels=4, num_blocks=1, num_layers=2, scale=1, unshuffle=2),
+        dict(type='S2SVRPlusNet', mid_channels=4, num_blocks=1, num_layers=2, scale=1),
+        unshuffle=2,
         flow_estimator=dict(type='PWCLite'),
         **generator,
     )

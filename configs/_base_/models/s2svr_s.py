@@ -5,6 +5,7 @@ _base_ = ['s2svr.py']
 
 model = dict(
     generator=dict(
+        type='S2SVRPlusNet',
         mid_channels=32,
         num_blocks=2,
         num_layers=2,
