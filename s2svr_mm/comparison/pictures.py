@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from ..io.flow_files import flow_to_rgb
-from ..models.flow.adaptors import DISFlow
+from ..ops.dis_flow import dis_flow
 from .clips import ComparedClip
 from .comparison import Result
 from .methods import GROUND_TRUTH, NetworkMethod
@@ -225,8 +224,7 @@ def _flows(
     if guide.num_frames == 1:
         return {}
     pair = [min(index, guide.num_frames - 2) + step for step in (0, 1)]
-    frames = [torch.from_numpy(guide.read(i)).permute(2, 0, 1)[None].float() / 255 for i in pair]
-    dis = DISFlow()(*frames)[0].permute(1, 2, 0).numpy()
+    dis = dis_flow(*(guide.read(i) for i in pair))
     longest = max(float(np.quantile(np.linalg.norm(dis, axis=-1), 0.99)), 1.0)
     on = 'ground truth' if guide.method == GROUND_TRUTH else 'the enlarged input'
     flows = {f'DIS on {on if scale > 1 or clip.gt else "the input"}': flow_to_rgb(dis, longest)}

@@ -11,7 +11,8 @@ import torch
 from mmagic.evaluation.metrics import psnr, ssim
 from torch import Tensor
 
-from ..models.flow.adaptors import DISFlow
+from ..io.images import to_uint8
+from ..ops.dis_flow import dis_flow
 from ..ops.occlusion import visible_mask
 from ..ops.warp import warp
 
@@ -31,8 +32,7 @@ class ClipMeasurer:
     """
 
     def __init__(self) -> None:
-        self._flow = DISFlow()
-        self._before: tuple[Tensor, Tensor] | None = None
+        self._before: tuple[Tensor, np.ndarray] | None = None
         self.figures: dict[str, list[float | None]] = {'warping_error': []}
 
     def add(self, restored: np.ndarray, truth: np.ndarray | None, guide: np.ndarray) -> None:
@@ -57,15 +57,16 @@ class ClipMeasurer:
                     value = measure(restored, truth, convert_to=colour)
                     key = f'{measure.__name__}_{name}'
                     self.figures.setdefault(key, []).append(float(value))
-        now = _to_tensor(restored), _to_tensor(guide)
+        now = _to_tensor(restored / np.float32(255)), to_uint8(guide)
         if self._before is not None:
             self.figures['warping_error'].append(self._warping_error(self._before, now))
         self._before = now
 
     def _warping_error(
-        self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]
+        self, first: tuple[Tensor, np.ndarray], second: tuple[Tensor, np.ndarray]
     ) -> float | None:
-        flow, flow_back = self._flow(first[1], second[1]), self._flow(second[1], first[1])
+        flow = _to_tensor(dis_flow(first[1], second[1]))
+        flow_back = _to_tensor(dis_flow(second[1], first[1]))
         visible = visible_mask(flow, flow_back)
         if not visible.any():
             return None
@@ -73,8 +74,9 @@ class ClipMeasurer:
         return ((difference.square() * visible).sum() / (3 * visible.sum())).item()
 
 
-def _to_tensor(frame: np.ndarray) -> Tensor:
-    return torch.from_numpy(frame / np.float32(255)).permute(2, 0, 1)[None].contiguous()
+def _to_tensor(x: np.ndarray) -> Tensor:
+    """(h, w, c) to (1, c, h, w)."""
+    return torch.from_numpy(x).permute(2, 0, 1)[None].contiguous()
 
 
 @dataclass

@@ -1,18 +1,18 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Pairs of frames whose flow is known, because it made them."""
+"""Pairs of frames made by a motion field that is drawn, so that their flow is known."""
 
 import math
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
-from mmagic.registry import MODELS
 from torch import Tensor
 
 
-@MODELS.register_module()
-class KnownWarps(nn.Module):
-    """Makes pairs from single frames: layers of real texture that move by random fields.
+@torch.no_grad()
+def synthetic_pair(
+    frames: Tensor, max_motion: float, longest: float | None = None, max_layers: int = 4
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Make pairs from single frames: layers of real texture that move by random fields.
 
     The supporting frame is a background with some blobs of other frames on it; in the reference
     frame each layer is sampled along a field of its own, a translation plus an affine and a smooth
@@ -20,80 +20,47 @@ class KnownWarps(nn.Module):
     and motion boundaries included, and no label was used. Brightness, contrast, gamma and noise
     differ a little between the two.
 
-    Motion starts small and grows, which a cold start needs.
-
     Args:
-        max_motion (float): Longest vector in pixels. Pairs are cropped by as much on each side,
-            so that nothing moves in from outside. Defaults to 16.0.
-        min_motion (float): Longest vector at the first iteration. Defaults to 1.0.
-        grow_iters (int): Iterations until it is ``max_motion``. Defaults to 0.
+        frames (Tensor): (n, 3, h, w), RGB in [0, 1].
+        max_motion (float): Pairs are cropped by as many pixels on each side, so that nothing moves
+            in from outside.
+        longest (float, optional): Longest vector in pixels, at most ``max_motion``. Defaults to
+            None (``max_motion``).
         max_layers (int): Most layers, the background among them. Defaults to 4.
 
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Reference and supporting frames, (n, 3, h - 2m, w - 2m)
+        with m = ``max_motion`` rounded up, and the flow of the reference frames,
+        (n, 2, h - 2m, w - 2m).
+
     Raises:
-        ValueError: If the motions are not 0 < min_motion <= max_motion, or ``max_layers`` < 1.
+        ValueError: If the frames are not larger than twice ``max_motion``.
     """
-
-    def __init__(
-        self,
-        max_motion: float = 16.0,
-        min_motion: float = 1.0,
-        grow_iters: int = 0,
-        max_layers: int = 4,
-    ) -> None:
-        super().__init__()
-        if not 0 < min_motion <= max_motion or max_layers < 1:
-            raise ValueError(
-                'KnownWarps needs 0 < min_motion <= max_motion and max_layers >= 1, but got '
-                f'{min_motion}, {max_motion} and {max_layers}.'
-            )
-        self.max_motion = max_motion
-        self.min_motion = min_motion
-        self.grow_iters = grow_iters
-        self.max_layers = max_layers
-
-    @torch.no_grad()
-    def forward(self, frames: Tensor, iteration: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Makes a pair of each frame.
-
-        Args:
-            frames (Tensor): (n, 3, h, w), RGB in [0, 1].
-            iteration (int): Training iterations done.
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: Reference and supporting frames, (n, 3, h - 2m, w - 2m)
-            with m = ``max_motion`` rounded up, and the flow of the reference frames,
-            (n, 2, h - 2m, w - 2m).
-
-        Raises:
-            ValueError: If the frames are not larger than twice ``max_motion``.
-        """
-        margin = math.ceil(self.max_motion)
-        h, w = frames.shape[-2:]
-        if min(h, w) <= 2 * margin:
-            raise ValueError(
-                f'Frames of {w}x{h} are too small for motion of {self.max_motion} pixels: both '
-                f'sides must exceed {2 * margin}. Take larger crops or a smaller max_motion.'
-            )
-        progress = min(1.0, iteration / self.grow_iters) if self.grow_iters else 1.0
-        longest = self.min_motion + progress * (self.max_motion - self.min_motion)
-        ref, supp, flow = frames, frames, frames.new_zeros(len(frames), 2, h, w)
-        for layer in range(int(torch.randint(self.max_layers, ()).item()) + 1):
-            field = random_field(frames, longest)
-            if layer == 0:
-                ref, flow = _sample(frames, field), field
-                continue
-            texture = frames.roll(layer, 0).flip(-1)
-            blob = _random_blob(frames)
-            alpha, moved = _opacity(blob), _opacity(_sample(blob, field))
-            supp = torch.lerp(supp, texture, alpha)
-            ref = torch.lerp(ref, _sample(texture, field), moved)
-            flow = torch.where(moved > 0.5, field, flow)
-        inner = (..., slice(margin, h - margin), slice(margin, w - margin))
-        return _vary(ref[inner]), _vary(supp[inner]), flow[inner]
+    margin = math.ceil(max_motion)
+    h, w = frames.shape[-2:]
+    if min(h, w) <= 2 * margin:
+        raise ValueError(
+            f'Frames of {w}x{h} are too small for motion of {max_motion} pixels: both sides must '
+            f'exceed {2 * margin}. Take larger crops or a smaller max_motion.'
+        )
+    ref, supp, flow = frames, frames, frames.new_zeros(len(frames), 2, h, w)
+    for layer in range(int(torch.randint(max_layers, ()).item()) + 1):
+        field = random_field(frames, max_motion if longest is None else longest)
+        if layer == 0:
+            ref, flow = _sample(frames, field), field
+            continue
+        texture = frames.roll(layer, 0).flip(-1)
+        blob = _random_blob(frames)
+        alpha, moved = _opacity(blob), _opacity(_sample(blob, field))
+        supp = torch.lerp(supp, texture, alpha)
+        ref = torch.lerp(ref, _sample(texture, field), moved)
+        flow = torch.where(moved > 0.5, field, flow)
+    inner = (..., slice(margin, h - margin), slice(margin, w - margin))
+    return _vary(ref[inner]), _vary(supp[inner]), flow[inner]
 
 
 def random_field(frames: Tensor, longest: float) -> Tensor:
-    """Draws a motion field for each frame: translation, affine part and smooth part.
+    """Draw a motion field for each frame: translation, affine part and smooth part.
 
     Args:
         frames (Tensor): (n, c, h, w), for size, type and device.
@@ -138,7 +105,7 @@ def _opacity(blob: Tensor) -> Tensor:
 
 
 def _sample(x: Tensor, field: Tensor) -> Tensor:
-    """Samples maps along a field with a bicubic kernel, which blurs less than a bilinear one."""
+    """Sample maps along a field with a bicubic kernel, which blurs less than a bilinear one."""
     h, w = x.shape[-2:]
     px = field[:, 0] + torch.arange(w, device=x.device, dtype=x.dtype)
     py = field[:, 1] + torch.arange(h, device=x.device, dtype=x.dtype)[:, None]
@@ -147,7 +114,7 @@ def _sample(x: Tensor, field: Tensor) -> Tensor:
 
 
 def _vary(frames: Tensor) -> Tensor:
-    """Changes gamma, contrast, brightness and adds noise, differently for each frame."""
+    """Change gamma, contrast, brightness and add noise, differently for each frame."""
     n = len(frames)
 
     def draw(scale: float) -> Tensor:

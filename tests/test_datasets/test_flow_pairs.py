@@ -10,7 +10,7 @@ from mmagic.utils import register_all_modules
 
 from s2svr_mm.errors import DataError
 from s2svr_mm.io.flow_files import flow_to_rgb, read_flow
-from s2svr_mm.ops import synthetic_flow as known_warps
+from s2svr_mm.ops import synthetic_flow
 
 PIPELINE = [
     dict(type='LoadClip'),
@@ -239,7 +239,7 @@ def test_blur_of_a_pair_is_along_its_motion():
 
 
 def test_known_motion_is_that_of_the_pair(monkeypatch):
-    monkeypatch.setattr(known_warps, '_vary', lambda frames: frames)
+    monkeypatch.setattr(synthetic_flow, '_vary', lambda frames: frames)
     torch.manual_seed(0)
     register_all_modules()
     move = TRANSFORMS.build(dict(type='KnownMotion', max_motion=6.0, max_layers=1))

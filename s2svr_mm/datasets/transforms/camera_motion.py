@@ -10,6 +10,7 @@ from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
 from ...io.images import to_uint8
+from ...ops.dis_flow import sample_along
 from ...ops.synthetic_flow import random_field
 
 
@@ -78,20 +79,11 @@ class AddMotion(BaseTransform):
             field *= np.float32(np.random.uniform(self.min_motion, self.max_motion) / mean)
             lengths = np.linalg.norm(field, axis=-1, keepdims=True)
             field *= self.max_motion / np.maximum(lengths, self.max_motion)
-        grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
-        results['gt'] = [
-            to_uint8(
-                cv2.remap(
-                    frame.astype(np.float32),
-                    (grid + np.float32(index - middle) * field)[inner],
-                    None,
-                    cv2.INTER_LANCZOS4,
-                    # The kernel may reach over the border.
-                    borderMode=cv2.BORDER_REPLICATE,
-                )
-            )
-            for index, frame in enumerate(frames)
-        ]
+        results['gt'] = []
+        for index, frame in enumerate(frames):
+            flow = np.float32(index - middle) * field
+            moved = sample_along(frame.astype(np.float32), flow, cv2.INTER_LANCZOS4)
+            results['gt'].append(to_uint8(moved[inner]))
         return results
 
     def __repr__(self) -> str:

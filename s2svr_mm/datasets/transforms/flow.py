@@ -1,7 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Transforms for pairs of frames with true flow."""
 
-import cv2
 import numpy as np
 import torch
 from mmagic.registry import TRANSFORMS
@@ -10,7 +9,8 @@ from mmcv.transforms import BaseTransform
 from ...errors import DataError
 from ...io.flow_files import read_flow
 from ...io.images import read_image, to_uint8
-from ...ops.synthetic_flow import KnownWarps
+from ...ops.dis_flow import dis_flow, sample_along
+from ...ops.synthetic_flow import synthetic_pair
 from .degradation import ClipDegradation
 
 
@@ -75,9 +75,9 @@ def _check_size(path: str, loaded: np.ndarray, results: dict) -> None:
 class KnownMotion(BaseTransform):
     """Make a pair with known flow of the first frame of a clip.
 
-    What :class:`s2svr_mm.models.flow.KnownWarps` does, while data are loaded, so that the pair can
-    be degraded by any transform that follows, and a student still learns from the flow of the
-    clean one.
+    The pair is that of :func:`.synthetic_pair`, made while data are loaded, so that it can be
+    degraded by any transform that follows, and a student still learns from the flow of the clean
+    one.
 
     Required keys: ``gt`` (frames (h, w, 3), RGB, [0, 255]). Modified keys: ``gt`` and ``gt_path``,
     a pair, smaller by ``max_motion`` on each side. Added key: ``gt_flow``, (h, w, 2), float32,
@@ -89,7 +89,8 @@ class KnownMotion(BaseTransform):
     """
 
     def __init__(self, max_motion: float = 16.0, max_layers: int = 4) -> None:
-        self.warps = KnownWarps(max_motion, min_motion=max_motion, max_layers=max_layers)
+        self.max_motion = max_motion
+        self.max_layers = max_layers
 
     def transform(self, results: dict) -> dict:
         """Make a pair of a sample.
@@ -104,17 +105,16 @@ class KnownMotion(BaseTransform):
             ValueError: If the frame is not larger than twice ``max_motion``.
         """
         frame = torch.from_numpy(np.ascontiguousarray(results['gt'][0])).permute(2, 0, 1)
-        ref, supp, flow = self.warps(frame[None].float() / 255, 0)
+        ref, supp, flow = synthetic_pair(
+            frame[None].float() / 255, self.max_motion, max_layers=self.max_layers
+        )
         results['gt'] = [to_uint8(255 * x[0].permute(1, 2, 0).numpy()) for x in (ref, supp)]
         results['gt_path'] = results['gt_path'][:1] * 2
         results['gt_flow'] = flow[0].permute(1, 2, 0).numpy()
         return results
 
     def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(max_motion={self.warps.max_motion}, '
-            f'max_layers={self.warps.max_layers})'
-        )
+        return f'{type(self).__name__}(max_motion={self.max_motion}, max_layers={self.max_layers})'
 
 
 @TRANSFORMS.register_module()
@@ -142,24 +142,16 @@ class PairMotionBlur(ClipDegradation):
         """Blur a pair; see the base class."""
         if len(frames) != 2:
             raise ValueError(f'PairMotionBlur blurs pairs, but got {len(frames)} frames.')
-        grey = [cv2.cvtColor(to_uint8(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
-        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        ahead = estimator.calc(grey[0], grey[1], None)
-        back = estimator.calc(grey[1], grey[0], None)
-        motions = (ahead, -back)
+        first, second = map(to_uint8, frames)
+        motions = dis_flow(first, second), -dis_flow(second, first)
         return [self._expose(f, motion) for f, motion in zip(frames, motions, strict=True)]
 
     def _expose(self, frame: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        h, w = frame.shape[:2]
-        grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
         light = (frame.astype(np.float32) / 255) ** self.gamma
         instants = (np.arange(self.samples) + 0.5) / self.samples - 0.5
         exposed = np.zeros_like(light)
         for instant in instants * self.exposure:
-            place = grid - np.float32(instant) * motion
-            exposed += cv2.remap(
-                light, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
+            exposed += sample_along(light, -np.float32(instant) * motion)
         return to_uint8(255 * (exposed / self.samples) ** (1 / self.gamma))
 
     def __repr__(self) -> str:

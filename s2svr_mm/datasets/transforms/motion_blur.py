@@ -9,6 +9,7 @@ import numpy as np
 from mmagic.registry import TRANSFORMS
 
 from ...io.images import to_uint8
+from ...ops.dis_flow import dis_flow, sample_along
 from .degradation import ClipDegradation
 
 
@@ -105,22 +106,12 @@ def frames_between(first: np.ndarray, second: np.ndarray, count: int) -> list[np
     """
     if count == 0:
         return []
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forward = estimator.calc(grey[0], grey[1], None)
-    backward = estimator.calc(grey[1], grey[0], None)
-    grid = np.stack(np.meshgrid(*map(np.arange, first.shape[1::-1])), -1).astype(np.float32)
+    forward, backward = dis_flow(first, second), dis_flow(second, first)
     frames = []
     for time in np.arange(1, count + 1) / (count + 1):
         # Motion is taken to be locally constant, so the flow at each end serves in between.
         warped = [
-            cv2.remap(
-                frame,
-                grid - np.float32(distance) * flow,
-                None,
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
+            sample_along(frame, -np.float32(distance) * flow)
             for frame, flow, distance in ((first, forward, time), (second, backward, 1 - time))
         ]
         frames.append(cv2.addWeighted(warped[0], 1 - time, warped[1], time, 0))

@@ -4,11 +4,11 @@
 from ...ops.cost_volume import cost_volume
 from ...ops.occlusion import inside_frame, visible_mask
 from ...ops.resize_flow import rescale_flow, resize_flow
-from ...ops.synthetic_flow import KnownWarps
 from .adaptors import DISFlow, MMFlowEstimator, SPyNet, ZeroFlow
 from .distillation import FlowDistillHead
 from .estimators import neighbour_flows
 from .fine_pwclite import FinePWCLite
+from .known_warps import KnownWarps
 from .pwclite import PWCLite
 from .unsupervised import UnsupervisedFlow
 

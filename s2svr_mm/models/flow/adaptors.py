@@ -3,11 +3,9 @@
 
 from pathlib import Path
 
-import cv2
 import mmagic.models.editors.basicvsr.basicvsr_net as basicvsr_net
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -17,6 +15,8 @@ from ...checkpoints.files import read_weights
 from ...checkpoints.matching import StrictInit, load_into
 from ...compat import import_mmflow, stand_in
 from ...ops.cost_volume import cost_volume
+from ...ops.dis_flow import dis_flow
+from ...ops.padding import pad_to
 from .pwclite import check_pair
 
 
@@ -96,11 +96,11 @@ class MMFlowEstimator(StrictInit):
         from mmflow.structures import FlowDataSample
 
         n, _, h, w = ref.shape
-        rows, columns = (max(self._SMALLEST, s + -s % self._STRIDE) for s in (h, w))
         pairs = torch.stack((ref, supp), 1).flip(2) * 255
-        pairs = F.pad(pairs.flatten(0, 1), (0, columns - w, 0, rows - h), mode='replicate')
+        pairs = pad_to(pairs.flatten(0, 1), self._STRIDE, self._SMALLEST)
+        size = tuple(pairs.shape[-2:])
         data = dict(inputs=pairs.unflatten(0, (n, 2)))
-        metainfo = dict(ori_shape=(rows, columns), img_shape=(rows, columns))
+        metainfo = dict(ori_shape=size, img_shape=size)
         samples = [FlowDataSample(metainfo=metainfo) for _ in range(n)]
         with DefaultScope.overwrite_default_scope('mmflow'):
             inputs = self.network.data_preprocessor(data)['inputs']
@@ -170,27 +170,17 @@ class DISFlow(nn.Module):
         preset (str): 'ultrafast', 'fast' or 'medium'. Defaults to 'medium'.
     """
 
-    # DIS searches 8x8 patches and fails on frames smaller than two of them.
-    _SMALLEST = 16
-
     def __init__(self, preset: str = 'medium') -> None:
         super().__init__()
-        name = f'DISOPTICAL_FLOW_PRESET_{preset.upper()}'
-        if not hasattr(cv2, name):
-            raise ValueError(f"preset is 'ultrafast', 'fast' or 'medium', but got {preset!r}.")
-        self.preset = getattr(cv2, name)
+        self.preset = preset
 
     @torch.no_grad()
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
         """Estimates flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
-        h, w = ref.shape[-2:]
-        below = max(0, self._SMALLEST - w), max(0, self._SMALLEST - h)
-        frames = F.pad(torch.cat((ref, supp)), (0, below[0], 0, below[1]), mode='replicate')
-        frames = (frames.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-        estimator = cv2.DISOpticalFlow_create(self.preset)
-        n = len(ref)
-        flows = [estimator.calc(a, b, None) for a, b in zip(grey[:n], grey[n:], strict=True)]
-        flow = torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in flows])
-        return flow[..., :h, :w].to(ref.device)
+        refs, supps = (
+            (x.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+            for x in (ref, supp)
+        )
+        flows = [dis_flow(a, b, self.preset) for a, b in zip(refs, supps, strict=True)]
+        return torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in flows]).to(ref.device)

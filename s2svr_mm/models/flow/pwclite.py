@@ -13,6 +13,7 @@ from torch import Tensor
 from ...checkpoints.matching import StrictInit
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
+from ...ops.padding import pad_to
 from ...ops.warp import PADDING_MODES, warp
 
 
@@ -276,10 +277,8 @@ class PWCLite(StrictInit):
         return flows[: len(frames) - 1], flows[len(frames) - 1 :]
 
     def _features(self, frame: Tensor) -> list[Tensor]:
-        h, w = frame.shape[-2:]
         frame = frame.contiguous(memory_format=torch.channels_last)
-        padded = F.pad(frame, (0, -w % self.stride, 0, -h % self.stride), mode='replicate')
-        levels = self.pyramid(padded)
+        levels = self.pyramid(pad_to(frame, self.stride))
         return [unit_features(level) for level in levels] if self.normalize_features else levels
 
     def _decode(self, ref: Sequence[Tensor], supp: Sequence[Tensor]) -> list[Tensor]:
