@@ -184,7 +184,11 @@ class NetworkMethod(Method):
             return None
         clip = torch.from_numpy(np.stack((first, second)).astype(np.float32) / 255)
         clip = padded(clip.permute(0, 3, 1, 2)[None], requirements_of(network))
-        backward = network.compute_flow(clip.to(self.restorer.device))[1]
+        clip = clip.to(self.restorer.device)
+        if hasattr(network, 'check_if_mirror_extended'):
+            # mmagic's networks compute one direction alone for mirrored clips.
+            network.check_if_mirror_extended(clip)
+        backward = network.compute_flow(clip)[1]
         flow = backward[0, 0].float().permute(1, 2, 0).cpu().numpy()
         return flow[:height, :width]
 
