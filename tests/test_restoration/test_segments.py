@@ -10,12 +10,12 @@ from helpers.restoring import Stop, content, run
 
 @pytest.fixture
 def two_sizes(tmp_path):
-    """Twenty frames of 128x96 and ten of 144x112, in one folder.
+    """Twenty frames of 128x96 and ten of 160x128, in one folder.
 
     On smaller ones x264 gives other bytes now and then on a processor with AVX-512.
     """
     folder = write_frames(tmp_path / 'in', moving_clip(20, 96, 128))
-    return write_frames(folder, moving_clip(10, 112, 144, seed=1), start=20)
+    return write_frames(folder, moving_clip(10, 128, 160, seed=1), start=20)
 
 
 def read(folder, first, last):
@@ -27,14 +27,14 @@ class TestSizeChanges:
     def test_what_comes_before_is_a_whole_output(self, tmp_path, two_sizes, name):
         summary = run(two_sizes, tmp_path / name, segment=4)
         assert summary.frames == 20
-        assert '00000020.png (frame 20) is 144x112, those before 128x96' in summary.damage
+        assert '00000020.png (frame 20) is 160x128, those before 128x96' in summary.damage
         run(two_sizes, tmp_path / f'expected_{name}', frames=(0, 20), segment=4)
         assert content(tmp_path / name) == content(tmp_path / f'expected_{name}')
         assert not list(tmp_path.glob('*.parts'))
         # The advice.
         assert '--frames 20: restores the rest' in summary.damage
         rest = run(two_sizes, tmp_path / f'rest_{name}', frames=(20, None))
-        assert (rest.frames, rest.size, rest.damage) == (10, (144, 112), None)
+        assert (rest.frames, rest.size, rest.damage) == (10, (160, 128), None)
 
     @pytest.mark.parametrize('name', ['out', 'out.mp4'])
     def test_split(self, tmp_path, two_sizes, name):
@@ -42,7 +42,7 @@ class TestSizeChanges:
         second = 'out.2' if name == 'out' else 'out.2.mp4'
         assert summary.outputs == [str(tmp_path / name), str(tmp_path / second)]
         assert (summary.frames, summary.damage) == (30, None)
-        assert f'{tmp_path / second}: 10 frames of 144x112' in summary.notes
+        assert f'{tmp_path / second}: 10 frames of 160x128' in summary.notes
         for part, wanted in ((name, (0, 20)), (second, (20, 30))):
             expected = tmp_path / f'expected_{wanted[0]}' / name
             expected.parent.mkdir()
