@@ -89,7 +89,7 @@ def test_what_a_checkout_imports_is_declared(folder):
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """A wheel of a copy of the checkout, which also has some weights to ship."""
     source, work = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('work')
-    for folder in ('configs', 's2svr_mm', 'tests', 'tools'):
+    for folder in ('benchmarks', 'configs', 'dev', 's2svr_mm', 'tests', 'tools'):
         ignore = shutil.ignore_patterns('__pycache__')
         shutil.copytree(CHECKOUT / folder, source / folder, ignore=ignore)
     for file in CHECKOUT.iterdir():
