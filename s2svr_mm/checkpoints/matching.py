@@ -126,7 +126,7 @@ def match_weights(
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
-    return module.module if is_model_wrapper(module) else module
+    return module.get_submodule('module') if is_model_wrapper(module) else module
 
 
 def _cut(weights: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

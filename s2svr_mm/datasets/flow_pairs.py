@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
@@ -50,7 +51,7 @@ class FlowPairDataset(BaseDataset):
         data_root: str,
         data_prefix: dict[str, str] = dict(img=''),  # noqa: B006
         pipeline: Sequence[dict | Callable] = (),
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             data_root=data_root,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -71,12 +72,14 @@ class SafeCheckpointHook(CheckpointHook):
         **kwargs: Further arguments of :class:`mmengine.hooks.CheckpointHook`.
     """
 
+    keep_ckpt_ids: deque[int]
+
     def __init__(
         self,
         interval: int = -1,
         by_epoch: bool = False,
         backend_args: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         backend_args = backend_args or dict(backend='atomic')
         super().__init__(interval, by_epoch, backend_args=backend_args, **kwargs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmagic.registry import DATASETS, LOOPS
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import BaseDataset, InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Dataset
@@ -44,7 +44,7 @@ class ResumableSampler(InfiniteSampler):
         start: Number of samples on each rank that are passed over.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.size == 0:
             raise ValueError('the training data set is empty: nothing to draw samples from')
@@ -64,7 +64,7 @@ class SeededDataset(Dataset):
         dataset: The data set, or its config.
     """
 
-    def __init__(self, dataset: Dataset | dict) -> None:
+    def __init__(self, dataset: BaseDataset | dict) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
 
     @property
@@ -116,7 +116,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         ValueError: If ``dataloader`` is not a config, or its sampler is another one.
     """
 
-    def __init__(self, runner: Runner, dataloader: dict, **kwargs) -> None:
+    def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, self._make_resumable(dataloader), **kwargs)
 
     @staticmethod

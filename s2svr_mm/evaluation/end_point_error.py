@@ -40,7 +40,7 @@ class EndPointError(BaseSampleWiseMetric):
 
     metric = 'EPE'
 
-    def __init__(self, bins: Sequence[float] = DEFAULT_BINS, **kwargs) -> None:
+    def __init__(self, bins: Sequence[float] = DEFAULT_BINS, **kwargs: Any) -> None:
         if list(bins) != sorted(set(bins)) or not bins:
             raise ValueError(f'bins must rise, but got {bins}.')
         super().__init__(gt_key='gt_flow', pred_key='pred_flow', **kwargs)

@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
@@ -14,18 +15,21 @@ from torch.utils.data import DataLoader
 
 @METRICS.register_module()
 class PerClip(BaseSampleWiseMetric):
-    """Other metrics as they are, with the figures of each clip in the log.
+    """Report other metrics, and the figures of each clip in the log.
 
     The values it reports are those of ``metrics``. Before that it logs a line for each clip, and a
     warning if what was measured is not as many clips or frames as the protocol has. The clips'
     figures stay in ``clips``, from where ``tools/test.py --out`` writes them.
 
+    Of the metrics it uses what mmengine's ``BaseMetric`` has: ``process`` for one clip at a time,
+    the ``results`` that it leaves, and ``compute_metrics`` for those of a clip and of all clips.
+
     Args:
         metrics (Sequence[dict]): Configs of metrics that measure sample by sample (mmagic's PSNR
             and SSIM, :class:`RestorationGain`), a sample being a clip.
-        num_clips (int, optional): Clips of the protocol. Default: None (any number).
-        num_frames (int, optional): Frames that are measured, of all clips. Default: None.
-        list_clips (bool): Whether to log and keep the clips' figures. Default: True.
+        num_clips (int, optional): Clips of the protocol. Defaults to None (any number).
+        num_frames (int, optional): Frames that are measured, of all clips. Defaults to None.
+        list_clips (bool): Whether to log and keep the clips' figures. Defaults to True.
         **kwargs: ``prefix`` and ``collect_device`` of mmengine's ``BaseMetric``.
 
     Raises:
@@ -40,7 +44,7 @@ class PerClip(BaseSampleWiseMetric):
         num_clips: int | None = None,
         num_frames: int | None = None,
         list_clips: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not metrics:
@@ -52,7 +56,7 @@ class PerClip(BaseSampleWiseMetric):
         self.clips: dict[str, dict[str, float]] = {}
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
-        """Prepares itself and its metrics.
+        """Prepare itself and its metrics.
 
         Args:
             module (nn.Module): The model.
@@ -63,7 +67,7 @@ class PerClip(BaseSampleWiseMetric):
             metric.prepare(module, dataloader)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Measures a batch.
+        """Measure a batch.
 
         Args:
             data_batch (Sequence[dict]): Not used.
@@ -74,13 +78,14 @@ class PerClip(BaseSampleWiseMetric):
             measured = []
             for metric in self.metrics:
                 metric.process(data_batch, [sample])
-                measured.append(metric.results.pop())
+                measured.append(metric.results)
+                metric.results = []
             shape = sample[self.gt_key].shape
             frames = shape[0] if len(shape) > 3 else 1
             self.results.append(dict(key=sample['key'], frames=frames, measured=measured))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """Logs the clips and leaves the averages to the metrics.
+        """Log the figures of each clip and compute the averages.
 
         Args:
             results (list[dict[str, Any]]): ``key``, ``frames`` and ``measured`` of each clip.
@@ -89,7 +94,10 @@ class PerClip(BaseSampleWiseMetric):
             dict[str, float]: What all metrics report.
         """
         if self.list_clips:
-            self.clips = {result['key']: _figures(result) for result in results}
+            self.clips = {
+                result['key']: dict(frames=result['frames'], **self._figures([result]))
+                for result in results
+            }
             print_log(self._table(), logger='current')
         clips, frames = len(results), sum(result['frames'] for result in results)
         if self.num_clips not in (None, clips) or self.num_frames not in (None, frames):
@@ -102,10 +110,15 @@ class PerClip(BaseSampleWiseMetric):
                 logger='current',
                 level=logging.WARNING,
             )
-        averages = {}
+        return self._figures(results)
+
+    def _figures(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """What the metrics report for some of the clips."""
+        figures: dict[str, float] = {}
         for i, metric in enumerate(self.metrics):
-            averages |= metric.compute_metrics([result['measured'][i] for result in results])
-        return averages
+            of_metric = chain.from_iterable(result['measured'][i] for result in results)
+            figures |= metric.compute_metrics(list(of_metric))
+        return figures
 
     def _title(self) -> str:
         return f'{self.prefix}: ' if self.prefix else ''
@@ -117,8 +130,3 @@ class PerClip(BaseSampleWiseMetric):
             text = '  '.join(f'{n} {value:.4f}' for n, value in figures.items() if n != 'frames')
             lines.append(f'{key:<{width}}  {figures["frames"]:4d} frames  {text}')
         return '\n'.join(lines)
-
-
-def _figures(result: dict[str, Any]) -> dict[str, float]:
-    values = {n: float(v) for measured in result['measured'] for n, v in measured.items()}
-    return dict(frames=result['frames'], **values)

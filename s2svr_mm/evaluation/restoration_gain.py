@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """How much better restored frames are than their input."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmagic.evaluation.metrics import psnr, ssim
@@ -47,10 +47,10 @@ class RestorationGain(BaseSampleWiseMetric):
             gains = [self._gains(*triple) for triple in zip(*frames, strict=True)]
             self.results.append({name: np.mean([g[name] for g in gains]) for name in gains[0]})
 
-    def _gains(self, true, restored, given) -> dict[str, float]:
+    def _gains(self, true: np.ndarray, restored: np.ndarray, given: np.ndarray) -> dict[str, float]:
         options = dict(input_order='CHW', convert_to='Y', channel_order=self.channel_order)
 
-        def gain(measure) -> float:
+        def gain(measure: Callable[..., float]) -> float:
             return measure(true, restored, **options) - measure(true, given, **options)
 
         return dict(PSNR_gain=gain(psnr), SSIM_gain=100 * gain(ssim))

@@ -68,7 +68,8 @@ class PhotometricLoss(nn.Module):
                 'Only frames of one shape can be compared, but got '
                 f'{tuple(frame.shape)} and {tuple(warped.shape)}.'
             )
-        distance = sum(weight * term(frame, warped) for term, weight in self.terms.items())
+        terms = (weight * term(frame, warped) for term, weight in self.terms.items())
+        distance = sum(terms, torch.zeros(()))
         distance = self.loss_weight * distance
         if self.reduction == 'mean':
             return masked_mean(distance, visible)

@@ -159,14 +159,16 @@ def _same(tensor: Tensor) -> tuple[Tensor]:
     return (tensor,)
 
 
-def _merge_gates(z, r, q, *biases: Tensor) -> tuple[Tensor, ...]:
+def _merge_gates(z: Tensor, r: Tensor, q: Tensor, *biases: Tensor) -> tuple[Tensor, ...]:
     """The official weights read [h, x]; ours read x at once for all gates, h by itself."""
     c = z.shape[0]
     inputs = torch.cat([gate[:, c:] for gate in (z, r, q)])
     return inputs, torch.cat(biases), torch.cat((z[:, :c], r[:, :c])), q[:, :c]
 
 
-def _split_gates(inputs, bias, hidden, candidate: Tensor) -> tuple[Tensor, ...]:
+def _split_gates(
+    inputs: Tensor, bias: Tensor, hidden: Tensor, candidate: Tensor
+) -> tuple[Tensor, ...]:
     states = (*hidden.chunk(2), candidate)
     weights = [torch.cat(pair, 1) for pair in zip(states, inputs.chunk(3), strict=True)]
     return *weights, *bias.chunk(3)

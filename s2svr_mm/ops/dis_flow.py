@@ -30,14 +30,14 @@ def dis_flow(ref: np.ndarray, supp: np.ndarray, preset: str = 'medium') -> np.nd
         raise ValueError(f'preset must be in {PRESETS}, but got {preset!r}.')
     h, w = ref.shape[:2]
     below, right = max(0, _SMALLEST - h), max(0, _SMALLEST - w)
-    grey = [
+    first, second = (
         cv2.copyMakeBorder(
             cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 0, below, 0, right, cv2.BORDER_REPLICATE
         )
         for frame in (ref, supp)
-    ]
+    )
     estimator = cv2.DISOpticalFlow.create(getattr(cv2, f'DISOPTICAL_FLOW_PRESET_{preset.upper()}'))
-    return estimator.calc(*grey, None)[:h, :w]
+    return estimator.calc(first, second, np.zeros((*first.shape, 2), np.float32))[:h, :w]
 
 
 def sample_along(
@@ -55,5 +55,6 @@ def sample_along(
         np.ndarray: Of the shape and type of ``frame``.
     """
     h, w = frame.shape[:2]
-    grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
-    return cv2.remap(frame, grid + flow, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    x, y = x + flow[..., 0], y + flow[..., 1]
+    return cv2.remap(frame, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)

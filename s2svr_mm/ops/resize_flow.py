@@ -1,16 +1,18 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Flow at another resolution, its values scaled with the size."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
     """Resizes a flow between frames whose corner pixels coincide, as the official S2SVR does.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.
-        size (tuple[int, int]): New height and width.
+        size (Sequence[int]): New height and width.
 
     Returns:
         Tensor: (n, 2, h, w) of the new size, in its pixels.
@@ -20,7 +22,7 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def rescale_flow(
-    flow: Tensor, size: tuple[int, int], visible: Tensor | None = None
+    flow: Tensor, size: Sequence[int], visible: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Resizes a flow between frames that show the same field of view.
 
@@ -30,7 +32,7 @@ def rescale_flow(
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.
-        size (tuple[int, int]): New height and width.
+        size (Sequence[int]): New height and width.
         visible (Tensor, optional): (n, 1, h, w), 1 where the flow is valid. Defaults to None.
 
     Returns:

@@ -126,8 +126,10 @@ def _registered(name: str) -> list[Any]:
 def _parameters(maker: Any) -> tuple[set[str], bool]:
     """Names of the arguments that something takes, and whether it takes any others as well."""
     known: set[str] = set()
-    chain = [c.__init__ for c in maker.__mro__[:-1]] if inspect.isclass(maker) else [maker]
-    for function in chain:
+    functions = [maker]
+    if inspect.isclass(maker):
+        functions = [vars(c)['__init__'] for c in maker.__mro__[:-1] if '__init__' in vars(c)]
+    for function in functions:
         parameters = inspect.signature(function).parameters.values()
         known |= {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         if all(p.kind != p.VAR_KEYWORD for p in parameters):

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -41,8 +42,8 @@ def build_model(cfg: Config) -> BaseModel:
     init_default_scope('mmagic')
     set_random_seed(**{'seed': 0, **cfg.get('randomness', {})})
     model = MODELS.build(cfg.model)
-    net = getattr(model, 'generator', None)
-    if not isinstance(getattr(net, 'details', None), DetailBranch):
+    net: Any = getattr(model, 'generator', None)
+    if getattr(net, 'details', None) is None:
         raise ConfigError(f'{cfg.filename}: no generator with a detail_branch, nothing to train')
     model.init_weights()
     if not cfg.get('load_from'):
@@ -56,7 +57,7 @@ def build_model(cfg: Config) -> BaseModel:
 def collect_details(
     model: BaseModel, dataloader: dict, clips: int, progress: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
-    """Reads training clips and keeps what the branch sees of them, and what it has to find.
+    """Read training clips and keeps what the branch sees of them, and what it has to find.
 
     That is what the rest of the network leaves, fed back what it restores as it is now.
 
@@ -98,7 +99,7 @@ def train_details(
     patch: int = 24,
     ema_momentum: float = 0.002,
 ) -> Iterator[tuple[int, float]]:
-    """Trains a branch by the squared error; at the end it holds an average of its last weights.
+    """Train a branch by the squared error; at the end it holds an average of its last weights.
 
     Args:
         branch (DetailBranch): The branch, trained in place.
@@ -149,13 +150,15 @@ def train_details(
 
 def _draw(clips: list[tuple[Tensor, Tensor]], count: int, side: int) -> tuple[Tensor, Tensor]:
     """Patches of frames drawn at random."""
-    patches = []
+    patches: list[tuple[Tensor, Tensor]] = []
     for _ in range(count):
         seen, residuals = clips[_below(len(clips))]
         i = _below(len(seen))
         y, x = (_below(max(size - side, 0) + 1) for size in seen.shape[-2:])
-        patches.append(tuple(z[i, :, y : y + side, x : x + side] for z in (seen, residuals)))
-    return tuple(map(torch.stack, zip(*patches, strict=True)))
+        place = (i, slice(None), slice(y, y + side), slice(x, x + side))
+        patches.append((seen[place], residuals[place]))
+    inputs, targets = zip(*patches, strict=True)
+    return torch.stack(inputs), torch.stack(targets)
 
 
 def _below(count: int) -> int:

@@ -2,6 +2,7 @@
 """Count the multiply-adds of a network."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,5 +28,5 @@ def count_macs(function: Callable[[], object]) -> int:
     return counter.get_total_flops() // 2
 
 
-def _addmm_flops(_self, a, b, *args, **kwargs) -> int:
+def _addmm_flops(_self: torch.Size, a: torch.Size, b: torch.Size, *args: Any, **kwargs: Any) -> int:
     return 2 * a[0] * a[1] * b[1]
