@@ -5,13 +5,15 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup test test-slow demo train-demo docs lint format clean
+.PHONY: help setup test test-slow test-matrix test-install demo train-demo docs lint format clean
 
 help:
 	@echo 'make demo       restore a real shot with the weights that come along, compare'
 	@echo 'make train-demo train S2SVR and BasicVSR on real clips first'
 	@echo 'make test       the tests, without those marked slow'
 	@echo 'make test-slow  the slow ones'
+	@echo 'make test-matrix   lowest, tested and newest versions of the stack on each Python'
+	@echo 'make test-install  the wheel in an empty environment'
 	@echo 'make docs       the documentation, docs/_build/html/index.html'
 	@echo 'make setup      .venv with the tested stack (the others call it)'
 	@echo 'make lint, make format, make clean'
@@ -34,6 +36,15 @@ test: setup
 
 test-slow: setup
 	$(PY) -m pytest -m slow
+
+# Needs several GB for each environment; PYTHONS may hold paths.
+PYTHONS ?= 3.11 3.12
+test-matrix: setup
+	$(PY) dev/test_matrix.py --pythons $(PYTHONS)
+
+# The sdist and the wheel, installed into an empty environment.
+test-install: setup
+	$(PY) dev/check_install.py
 
 demo: setup
 	$(PY) demo/demo.py

@@ -62,7 +62,8 @@ def imported_from(folder: str) -> set[str]:
                 found |= {alias.name.split('.')[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split('.')[0])
-    found -= {*sys.stdlib_module_names, 's2svr_mm', 'benchmarks', 'helpers'}
+    beside = {path.stem for path in (CHECKOUT / folder).glob('*.py')}
+    found -= {*sys.stdlib_module_names, *beside, 's2svr_mm', 'benchmarks', 'helpers'}
     return {DISTRIBUTIONS.get(name, name) for name in found}
 
 

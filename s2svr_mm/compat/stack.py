@@ -20,12 +20,13 @@ from .mmcv_ops import REMEDY, provide_ops, stand_in
 REASONS = {
     'torch': 'older ones do not read checkpoints safely',
     'numpy': 'mmagic 1.2 uses names that numpy 2 removed',
-    'mmengine': 'mmagic 1.2 refuses mmengine 1',
+    'mmengine': 'older ones do not import beside torch 2.6, and mmagic 1.2 refuses mmengine 1',
     'mmcv-lite': 'mmagic 1.2 refuses mmcv 2.2',
     'diffusers': 'mmagic 1.2 does not import beside 0.25',
     'transformers': '4.49 wants huggingface-hub 0.26',
     'huggingface-hub': 'diffusers 0.24 uses what 0.26 removed',
     'av': 'older ones have no accurate conversion of colours',
+    'setuptools': "mmengine reads _base_ = 'mmagic::...' by pkg_resources, which 82 has no more",
 }
 
 # Other distributions of the same module.
@@ -186,8 +187,9 @@ def _inspect_version(bound: Bound) -> Finding:
         return Finding(name, version, tested, 'broken', f'{why}: {bound.remedy}')
     if name == 'mmcv' and 'mmcv-lite' in installed:
         advice = (
-            'mmcv-lite is installed beside it, and they overwrite one another: pip uninstall -y '
-            f'mmcv-lite; pip install --force-reinstall --no-deps mmcv=={version}'
+            'mmcv-lite is installed too, in the same folder, and without one of them the other is '
+            'broken: pip uninstall -y mmcv-lite; '
+            f'pip install --force-reinstall --no-deps mmcv=={version}'
         )
         return Finding(name, version, tested, 'conflict', advice)
     verdict = 'tested' if version.partition('+')[0] == tested else 'untested' if tested else 'fits'
