@@ -4,6 +4,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email import message_from_string
@@ -86,20 +87,36 @@ def test_what_a_checkout_imports_is_declared(folder):
     assert imported_from(folder) <= declared('flow', 'dev')
 
 
+FOLDERS = ('benchmarks', 'configs', 'demo', 'dev', 'docs', 's2svr_mm', 'tests', 'tools')
+
+
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel of a copy of the checkout, which also has some weights to ship."""
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and a wheel made of it, of a copy with weights of its own."""
     source, work = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('work')
-    for folder in ('benchmarks', 'configs', 'dev', 's2svr_mm', 'tests', 'tools'):
-        ignore = shutil.ignore_patterns('__pycache__')
+    for folder in FOLDERS:
+        ignore = shutil.ignore_patterns('__pycache__', '_build')
         shutil.copytree(CHECKOUT / folder, source / folder, ignore=ignore)
     for file in CHECKOUT.iterdir():
         if file.is_file():
             shutil.copy(file, source)
-    (source / 's2svr_mm' / 'weights').mkdir(exist_ok=True)
     (source / 's2svr_mm' / 'weights' / 'probe.pth').write_bytes(b'weights')
-    build_wheel = runpy.run_path(str(CHECKOUT / 'dev' / 'check_mim.py'))['build_wheel']
-    return zipfile.ZipFile(build_wheel(source, work))
+    runpy.run_path(str(CHECKOUT / 'dev' / 'check_mim.py'))['build_wheel'](source, work)
+    return work
+
+
+@pytest.fixture(scope='module')
+def wheel(distributions: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(next(distributions.glob('*.whl')))
+
+
+def test_sdist_carries_the_checkout(distributions):
+    with tarfile.open(next(distributions.glob('*.tar.gz'))) as sdist:
+        carried = {name.partition('/')[2] for name in sdist.getnames()}
+    wanted = {f'{folder}/{file}' for folder in FOLDERS for file in files_below(CHECKOUT / folder)}
+    wanted = {name for name in wanted if not name.startswith('docs/_build/')}
+    wanted |= {'CHANGELOG.md', 'LICENSE', 'Makefile', 'README.md', 'pyproject.toml', 'setup.py'}
+    assert wanted <= carried
 
 
 class TestWheel:
@@ -126,6 +143,7 @@ class TestWheel:
         assert metadata['Version'] == s2svr_mm.__version__
         assert metadata['License-Expression'] == 'Apache-2.0'
         assert 'mmcv-lite<2.2,>=2.1' in metadata.get_all('Requires-Dist')
+        assert metadata.get_all('Provides-Extra') == ['flow', 'tested', 'docs', 'dev']
 
 
 @pytest.mark.slow
@@ -134,3 +152,11 @@ def test_mim_trains_and_tests_the_installed_package(tmp_path):
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"PSNR"' in done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_restores_in_an_environment_that_was_empty(tmp_path):
+    """Takes minutes and gigabytes, by pip and a package index."""
+    script = CHECKOUT / 'dev' / 'check_install.py'
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
