@@ -9,16 +9,23 @@ from helpers.clips import moving_clip, write_frames
 from helpers.tool_process import CHECKOUT
 
 from s2svr_mm.models import PWCLite
+from s2svr_mm.models.flow import FinePWCLite
 
 CONFIGS = [
     'flow_student_sr',
     *(
         pytest.param(name, marks=pytest.mark.slow)
-        for name in ('flow_student', 'flow_student_deblur', 'flow_student_compress')
+        for name in (
+            'flow_student',
+            'flow_student_deblur',
+            'flow_student_compress',
+            'flow_fine_student',
+        )
     ),
 ]
-# Which of its ways to make a sample flow_student draws.
+# Which of their ways to make a sample flow_student and flow_fine_student draw.
 DRAWN = 'train_dataloader.dataset.pipeline.3.prob'
+LAST = dict(flow_student='[0.0,0.0,0.0,0.0,0.0,0.0,1.0]', flow_fine_student=f'{[0.0] * 13 + [1.0]}')
 
 
 @pytest.fixture
@@ -48,19 +55,27 @@ def options(tmp_path, **more):
     return ['--cfg-options', *(f'{key}={value}' for key, value in (common | more).items())]
 
 
-def test_teacher_goes_through_its_stages(run_tool, data, tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'estimator'),
+    [
+        ('flow_teacher', PWCLite),
+        pytest.param('flow_fine_teacher', FinePWCLite, marks=pytest.mark.slow),
+    ],
+)
+def test_teacher_goes_through_its_stages(name, estimator, run_tool, data, tmp_path):
     changes = {
         'model.train_cfg.warp_iters': 1,
         'model.train_cfg.occlusion_begin': 1,
         'model.known_warps.max_motion': 8,
+        'model.known_warps.min_motion': 8,
     }
-    config = CHECKOUT / 'configs' / 'flow_teacher.py'
+    config = CHECKOUT / 'configs' / f'{name}.py'
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output
     for text in ('loss_warp', 'loss_photometric', 'loss_smooth', 'EPE_1px', 'EPE:'):
         assert text in result.output
-    saved = torch.load(tmp_path / 'work_dirs' / 'flow_teacher' / 'iter_2.pth', weights_only=False)
-    assert set(PWCLite().state_dict()) == {
+    saved = torch.load(tmp_path / 'work_dirs' / name / 'iter_2.pth', weights_only=False)
+    assert set(estimator().state_dict()) == {
         name.removeprefix('estimator.') for name in saved['state_dict']
     }
 
@@ -68,9 +83,10 @@ def test_teacher_goes_through_its_stages(run_tool, data, tmp_path):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
     torch.manual_seed(0)
-    teacher = PWCLite()
+    teacher = FinePWCLite() if 'fine' in name else PWCLite()
     teacher.init_weights()
-    torch.nn.init.normal_(teacher.decoder.predict.weight, std=1e-3)
+    coarse = getattr(teacher, 'coarse', teacher)
+    torch.nn.init.normal_(coarse.decoder.predict.weight, std=1e-3)
     state = {f'estimator.{key}': value for key, value in teacher.state_dict().items()}
     torch.save(dict(state_dict=state), tmp_path / 'teacher.pth')
     changes = {
@@ -78,8 +94,8 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
         for place in ('estimator', 'flow_head.teacher')
         for key, value in dict(checkpoint='teacher.pth', prefix='estimator').items()
     }
-    if name == 'flow_student':
-        changes[DRAWN] = '[0.0,0.0,0.0,0.0,0.0,0.0,1.0]'
+    if name in LAST:
+        changes[DRAWN] = LAST[name].replace(' ', '')
     config = CHECKOUT / 'configs' / f'{name}.py'
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output

@@ -86,11 +86,16 @@ class KnownMotion(BaseTransform):
     Args:
         max_motion (float): Longest vector in pixels. Defaults to 16.0.
         max_layers (int): Most layers, the background among them. Defaults to 4.
+        variation (float): How much brightness and noise differ; see :func:`.synthetic_pair`.
+            Defaults to 1.0.
     """
 
-    def __init__(self, max_motion: float = 16.0, max_layers: int = 4) -> None:
+    def __init__(
+        self, max_motion: float = 16.0, max_layers: int = 4, variation: float = 1.0
+    ) -> None:
         self.max_motion = max_motion
         self.max_layers = max_layers
+        self.variation = variation
 
     def transform(self, results: dict) -> dict:
         """Make a pair of a sample.
@@ -106,7 +111,10 @@ class KnownMotion(BaseTransform):
         """
         frame = torch.from_numpy(np.ascontiguousarray(results['gt'][0])).permute(2, 0, 1)
         ref, supp, flow = synthetic_pair(
-            frame[None].float() / 255, self.max_motion, max_layers=self.max_layers
+            frame[None].float() / 255,
+            self.max_motion,
+            max_layers=self.max_layers,
+            variation=self.variation,
         )
         results['gt'] = [to_uint8(255 * x[0].permute(1, 2, 0).numpy()) for x in (ref, supp)]
         results['gt_path'] = results['gt_path'][:1] * 2

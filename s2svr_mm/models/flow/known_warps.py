@@ -18,6 +18,8 @@ class KnownWarps(nn.Module):
         min_motion (float): Longest vector at the first iteration. Defaults to 1.0.
         grow_iters (int): Iterations until it is ``max_motion``. Defaults to 0.
         max_layers (int): Most layers, the background among them. Defaults to 4.
+        variation (float): How much brightness and noise differ; see :func:`.synthetic_pair`.
+            Defaults to 1.0.
 
     Raises:
         ValueError: If the motions are not 0 < min_motion <= max_motion, or ``max_layers`` < 1.
@@ -29,6 +31,7 @@ class KnownWarps(nn.Module):
         min_motion: float = 1.0,
         grow_iters: int = 0,
         max_layers: int = 4,
+        variation: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 < min_motion <= max_motion or max_layers < 1:
@@ -40,6 +43,7 @@ class KnownWarps(nn.Module):
         self.min_motion = min_motion
         self.grow_iters = grow_iters
         self.max_layers = max_layers
+        self.variation = variation
 
     def forward(self, frames: Tensor, iteration: int) -> tuple[Tensor, Tensor, Tensor]:
         """Make a pair of each frame.
@@ -53,4 +57,4 @@ class KnownWarps(nn.Module):
         """
         progress = min(1.0, iteration / self.grow_iters) if self.grow_iters else 1.0
         longest = self.min_motion + progress * (self.max_motion - self.min_motion)
-        return synthetic_pair(frames, self.max_motion, longest, self.max_layers)
+        return synthetic_pair(frames, self.max_motion, longest, self.max_layers, self.variation)

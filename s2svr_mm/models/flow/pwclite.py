@@ -150,13 +150,16 @@ class PWCLite(StrictInit):
             tells pixels apart is little: at 1/4 to 1/16 of the size, an untrained network's best
             match lay in the right place for 5 to 20 % of the pixels, with this one for 40 to
             100 %. The official weights are made without. Defaults to False.
+        context_levels (int): How many levels, coarsest first, the context network refines. Defaults
+            to 5 (all). At the finest it is 30 % of the network's arithmetic, which finer levels on
+            top (:class:`FinePWCLite`) spend better.
         init_cfg (dict, optional): Initialization config. ``dict(type='Pretrained',
             checkpoint=..., prefix=...)`` loads weights, all of them or none: see
             :func:`~s2svr_mm.checkpoints.matching.load_into`. Defaults to Kaiming's, with
             ``normalize_features`` rescaled so that the cost volume counts.
 
     Raises:
-        ValueError: If ``padding_mode`` is unknown.
+        ValueError: If ``padding_mode`` is unknown or ``context_levels`` not from 1 to 5.
     """
 
     stride = 64
@@ -166,13 +169,17 @@ class PWCLite(StrictInit):
         padding_mode: str = 'border',
         radius: int = 4,
         normalize_features: bool = False,
+        context_levels: int = 5,
         init_cfg: dict | None = None,
     ) -> None:
         init_cfg = init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1)
         super().__init__(init_cfg=init_cfg)
         if padding_mode not in PADDING_MODES:
             raise ValueError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
+        if not 0 < context_levels <= 5:
+            raise ValueError(f'context_levels must be from 1 to 5, but got {context_levels}.')
         self.padding_mode = padding_mode
+        self.context_levels = context_levels
         self.radius = radius
         self.normalize_features = normalize_features
         channels = (16, 32, 64, 96, 128, 192)
@@ -303,7 +310,8 @@ class PWCLite(StrictInit):
             state = torch.cat((cost, _lrelu(reduce(x1)), flow.to(cost.dtype)), 1)
             features, residual = self.decoder(state)
             flow = flow + residual
-            flow = flow + self.context(torch.cat((features, flow.to(features.dtype)), 1))
+            if len(flows) < self.context_levels:
+                flow = flow + self.context(torch.cat((features, flow.to(features.dtype)), 1))
             flows.append(flow)
         return flows
 
