@@ -87,6 +87,12 @@ def test_what_a_checkout_imports_is_declared(folder):
     assert imported_from(folder) <= declared('flow', 'dev')
 
 
+def test_hooks_before_a_commit_run_the_ruff_of_make_lint():
+    hooks = yaml.safe_load((CHECKOUT / '.pre-commit-config.yaml').read_text())['repos'][0]['hooks']
+    project = tomllib.loads((CHECKOUT / 'pyproject.toml').read_text())['project']
+    assert hooks[0]['additional_dependencies'][0] in project['optional-dependencies']['dev']
+
+
 FOLDERS = ('benchmarks', 'configs', 'demo', 'dev', 'docs', 's2svr_mm', 'tests', 'tools')
 
 
