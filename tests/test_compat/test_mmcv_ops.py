@@ -18,6 +18,7 @@ from torch import Tensor
 
 from s2svr_mm.compat import deform_conv, mmcv_ops
 from s2svr_mm.errors import MissingOpError
+from s2svr_mm.utils.profiling import count_macs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMPILED = not mmcv_ops.stand_in()
@@ -94,6 +95,21 @@ def test_gradients(geometry):
         (input, offset, weight),
         fast_mode=True,
     )
+
+
+def test_multiply_adds_are_counted():
+    """Of torchvision's operator and, where they are compiled, of mmcv's."""
+    input, offset, mask, weight, bias = arguments(1, 1, 1, 1, 1, dtype=torch.float)
+    forward = 2 * 2 * 6 * 7 * 4 * 9  # samples, channels out, pixels, channels in, kernel
+    for function in (deform_conv.modulated_deform_conv2d, mmcv.ops.modulated_deform_conv2d):
+
+        def run(function=function):
+            return function(input, offset, mask, weight, bias, 1, 1)
+
+        assert count_macs(run) == forward
+        # mmcv computes the gradient of the bias as a product, too.
+        both = count_macs(lambda run=run: run().sum().backward())
+        assert both == pytest.approx(3 * forward, rel=0.01)
 
 
 def test_types():
