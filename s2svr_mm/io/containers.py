@@ -19,6 +19,8 @@ class Container:
     Attributes:
         format (str): FFmpeg's name of the muxer.
         sound (str): Encoder for sound that it can't hold as it is.
+        foreign (tuple[str, ...]): Starts of the names of codecs that FFmpeg puts into it, and few
+            others find in it.
         subtitles (str, optional): Encoder for text subtitles that it can't hold as they are.
         options (dict[str, str]): Options of the muxer.
         edit_lists (bool): Whether it hides what is decoded before the time 0, so that it may hold
@@ -30,6 +32,7 @@ class Container:
 
     format: str
     sound: str = 'aac'
+    foreign: tuple[str, ...] = ()
     subtitles: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     edit_lists: bool = False
@@ -38,7 +41,8 @@ class Container:
     attachments: bool = False
 
 
-_MP4 = Container('mp4', subtitles='mov_text', edit_lists=True)
+_MP4 = Container('mp4', foreign=('pcm_', 'vorbis'), subtitles='mov_text', edit_lists=True)
+_NOT_IN_OLD_FLV = ('hevc', 'av1', 'vp', 'ac3', 'eac3', 'opus', 'flac', 'pcm_')
 CONTAINERS = {
     '.mp4': _MP4,
     '.m4v': _MP4,
@@ -52,7 +56,7 @@ CONTAINERS = {
     '.ts': Container('mpegts'),
     '.m2ts': Container('mpegts', options={'mpegts_m2ts_mode': '1'}),
     '.mts': Container('mpegts', options={'mpegts_m2ts_mode': '1'}),
-    '.flv': Container('flv'),
+    '.flv': Container('flv', foreign=_NOT_IN_OLD_FLV),
     '.3gp': Container('3gp', edit_lists=True),
     '.nut': Container('nut', sound='pcm_s16le'),
 }

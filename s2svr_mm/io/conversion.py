@@ -13,6 +13,7 @@ from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 TEXT_SUBTITLES = {'subrip', 'ass', 'mov_text', 'webvtt', 'text'}
 # Of encoders that lose something, per channel: more than anybody hears.
 _BIT_RATE = 128_000
+_LAYOUTS = {1: 'mono', 2: 'stereo', 3: '2.1', 4: '4.0', 5: '5.0', 6: '5.1', 7: '6.1', 8: '7.1'}
 _MILLISECOND = Fraction(1, 1000)
 
 
@@ -51,7 +52,7 @@ def add_converter(
     rates = av.codec.Codec(encoder, 'w').audio_rates or [context.sample_rate]
     rate = min((r for r in rates if r >= context.sample_rate), default=max(rates))
     stream = cast(av.AudioStream, output.add_stream(encoder, rate=rate))
-    stream.codec_context.layout = context.layout
+    stream.codec_context.layout = _layout(context.layout)
     stream.codec_context.time_base = Fraction(1, rate)
     if encoder == 'flac':
         # As much as there is of it; others have but one depth.
@@ -60,6 +61,12 @@ def add_converter(
     elif not encoder.startswith('pcm'):
         stream.codec_context.bit_rate = _BIT_RATE * context.layout.nb_channels
     return stream, _SoundConverter(sound, stream)
+
+
+def _layout(layout: av.AudioLayout) -> str:
+    """Its name, or the usual one of so many channels where the file names none."""
+    unnamed = layout.name.endswith('channels')
+    return _LAYOUTS.get(layout.nb_channels, layout.name) if unnamed else layout.name
 
 
 class _SoundConverter:

@@ -2,12 +2,14 @@
 """Choosing an encoder and its settings."""
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import av
 
 from ..errors import EncodingError, did_you_mean
+from .color import FULL_RANGE
 from .containers import container_of
 from .hdr import hdr_options
 from .reader import VideoInfo
@@ -96,6 +98,9 @@ def choose_encoder(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
             f'{info.width}x{info.height}: take --codec libx264'
         )
+    if codec == 'mjpeg':
+        # JPEG knows full range alone.
+        info = replace(info, color=replace(info.color, color_range=FULL_RANGE))
     formats = [f.name for f in av.codec.Codec(codec, 'w').video_formats or []]
     if pix_fmt is None:
         pix_fmt = _pixel_format(info, formats)
@@ -182,10 +187,11 @@ def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
     first = 2 if info.width % 2 or (info.height % 2 and first == 0) else first
     wanted = ['gray'] if info.color.chroma == 'gray' else []
     wanted += [f'yuv{chroma}p' for chroma in chromas[first:]]
-    deep = [f'{name}10le' for name in wanted] if info.color.bits > 8 else []
+    deep = [f'{name}10le' for name in wanted]
+    ordered = [*deep, *wanted] if info.color.bits > 8 else [*wanted, *deep]
     if not formats:
-        return [*deep, *wanted][0]
-    for name in [*deep, *wanted]:
+        return ordered[0]
+    for name in ordered:
         if name in formats:
             return name
     odd = ' of this odd size' if first == 2 and info.color.chroma != '444' else ''
@@ -211,6 +217,9 @@ def configure(context: av.VideoCodecContext, settings: EncoderSettings) -> None:
         context.flags |= _GLOBAL_HEADER
     if not settings.reorder:
         context.max_b_frames = 0
+    if settings.codec == 'libsvtav1':
+        # Or it describes itself at length on the standard error, each time.
+        os.environ.setdefault('SVT_LOG', '1')
     if settings.codec in _QUANTISED:
         context.qscale = True
         context.global_quality = _QUANTISER * _QP_TO_LAMBDA

@@ -131,7 +131,7 @@ class Muxer:
                 format=plan.container.format,
                 container_options=dict(plan.container.options),
             )
-            stack.callback(self._output.close)
+            stack.callback(self._close_output)
             self._video = self._add_video()
             if plan.source:
                 self._input = stack.enter_context(av.open(plan.source.path))
@@ -232,13 +232,19 @@ class Muxer:
         try:
             for timed in heapq.merge(video, others, key=lambda timed: timed.time):
                 self._listen(timed)
-                for packet in self._finished(timed):
-                    self._output.mux_one(packet)
+                self._mux(self._finished(timed))
             for converter in self._converters.values():
-                for packet in converter.finish():
-                    self._output.mux_one(packet)
+                self._mux(converter.finish())
         except (av.error.FFmpegError, ValueError) as error:
             raise EncodingError(f'{self.plan.suffix} files do not take this: {error}') from error
+
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
+        container = self.plan.container
+        for packet in packets:
+            # What an encoder of sound makes up before the start must not be heard.
+            made_up = packet.stream.type == 'audio' and packet.pts is not None and packet.pts < 0
+            if not made_up or container.edit_lists or container.codec_delay:
+                self._output.mux_one(packet)
 
     def _listen(self, timed: Timed) -> None:
         """Keep in mind where sound ends."""
@@ -323,8 +329,8 @@ class Muxer:
         if packet.stream.type == 'subtitle' and end > floor:
             packet.duration = round((end - floor) / packet.time_base)
             return Timed(floor, packet)
-        # Of sound that starts with the video, the first packet may be heard in part.
-        return timed if not self.cut.start and end > floor else None
+        # The first packet of sound may be heard in part.
+        return timed if end > floor and self._hides(packet.stream) else None
 
     @property
     def expected(self) -> Expected:
@@ -338,6 +344,12 @@ class Muxer:
             streams=[(kinds[index], self._codecs[index]) for index in self._streams],
             ends=[self._ends.get(index) for index in self._streams],
         )
+
+    def _close_output(self) -> None:
+        try:
+            self._output.close()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncodingError(f'{self.plan.suffix} files do not take this: {error}') from error
 
     def close(self) -> None:
         """Close all files; the output is whole if nothing failed before."""

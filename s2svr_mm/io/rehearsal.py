@@ -88,6 +88,9 @@ class _Rehearsal:
         rate = self._settings.info.rate
         if plan.container.even and self._timeline and not self._timeline.fits(rate):
             return file, 'they know but one duration, and those of the frames vary'
+        codec = av.codec.Codec(self._settings.codec, 'w').canonical_name
+        if codec.startswith(plan.container.foreign):
+            return file, f'few players find {codec} in them'
         plan = replace(plan, settings=self._settings, lead=Fraction(0))
         try:
             muxer = Muxer(file, plan, TimeRange())
@@ -97,7 +100,7 @@ class _Rehearsal:
             finally:
                 muxer.close()
         except EncodingError as error:
-            return file, str(error.__cause__ or error)
+            return file, getattr(error.__cause__, 'strerror', None) or str(error)
         return file, find_fault(file, muxer.expected, decode=True)
 
     def keeps_chapters(self, plan: OutputPlan) -> bool:
@@ -202,7 +205,8 @@ def _with_stream(
     plan: OutputPlan, stream: av.stream.Stream, name: str, rehearsal: _Rehearsal
 ) -> OutputPlan:
     """Copy a stream, or else convert it."""
-    if rehearsal.fault(replace(plan, copied=(stream.index,), converted={})) is None:
+    foreign = codec_name(stream).startswith(plan.container.foreign)
+    if not foreign and not rehearsal.fault(replace(plan, copied=(stream.index,), converted={})):
         return replace(plan, copied=(*plan.copied, stream.index))
     encoder: str | None = plan.container.sound
     if stream.type == 'subtitle':
