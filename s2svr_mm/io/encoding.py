@@ -92,7 +92,7 @@ def choose_encoder(
             the pixel format or the quality.
     """
     container = container_of(suffix)
-    codec = _default_codec(info, suffix) if codec is None else _encoder_named(codec)
+    codec = _default_codec(info, suffix.lower()) if codec is None else _encoder_named(codec)
     if codec == 'libx265' and min(info.height, info.width) < _X265_SMALLEST:
         raise EncodingError(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
@@ -118,7 +118,10 @@ def choose_encoder(
         options['crf'] = f'{_CRF.get(codec) if crf is None else crf:g}'
     if preset is not None:
         options['preset'] = preset
-    hdr, lost = hdr_options(info.color, codec)
+    hdr, left_out = hdr_options(info.color, codec)
+    depth = max(component.bits for component in av.VideoFormat(pix_fmt).components)
+    if info.color.bits > 8 >= depth:
+        left_out.append(f'the bits beyond 8 of each sample: {codec} writes {pix_fmt}')
     for name, params in hdr.items():
         options[name] = ':'.join(filter(None, (options.get(name), params)))
     flags = av.format.ContainerFormat(container.format, 'w').flags
@@ -129,7 +132,7 @@ def choose_encoder(
         options,
         global_header=bool(flags & _CONTAINER_GLOBAL_HEADER),
         reorder=not container.even,
-        left_out=tuple(lost),
+        left_out=tuple(left_out),
     )
 
 

@@ -2,9 +2,9 @@
 """From segments of packets, and the sound and subtitles of the source, to the final video file."""
 
 import heapq
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,11 @@ import av
 
 from ..errors import EncodingError
 from .checking import Expected, codec_name, find_fault
-from .containers import Container
 from .conversion import Converter, add_converter
-from .encoding import EncoderSettings, configure, encoding_error
+from .encoding import configure, encoding_error
+from .output_plan import OutputPlan, SourceStreams, TimeRange
 from .packet_log import video_streams
 from .segments import Record, read_records
-from .timeline import Timeline
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -27,72 +26,6 @@ if TYPE_CHECKING:
 # Tags that were true of the source alone.
 _STALE_TAGS = ('rotate', 'encoder', 'duration', 'bps', 'number_of_', '_statistics_')
 _STALE_FILE_TAGS = ('encoder', 'major_brand', 'minor_version', 'compatible_brands')
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """Which part of the source's sound and subtitles goes along.
-
-    Attributes:
-        start (Fraction): When the first frame is shown, seconds from the source's first one. What
-            is earlier stays out, but for sound before the source's first frame.
-        stop (Fraction, optional): When it ends; None for the end of all streams.
-    """
-
-    start: Fraction = Fraction(0)
-    stop: Fraction | None = None
-
-
-@dataclass(frozen=True)
-class SourceStreams:
-    """What there is beside the frames of a video.
-
-    Attributes:
-        path (str): The file.
-        timeline (Timeline): When its frames and packets are shown.
-        without (tuple[str, ...]): Kinds of streams to leave out: 'audio', 'subtitle'.
-    """
-
-    path: str
-    timeline: Timeline
-    without: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class OutputPlan:
-    """What goes into a video file.
-
-    Attributes:
-        suffix (str): Ending of the file's name.
-        container (Container): What that says it is.
-        settings (EncoderSettings): How the frames are encoded.
-        source (SourceStreams, optional): Where the other streams come from.
-        copied (tuple[int, ...]): Numbers of the source's streams that are copied.
-        converted (Mapping[int, str]): Numbers of those that are converted, and the encoders.
-        attached (tuple[int, ...]): Numbers of the attachments.
-        chapters (bool): Whether the source's chapters are kept.
-        lead (Fraction): How much earlier than the first frame the sound starts, seconds.
-        left_out (tuple[str, ...]): What of the source is not in it.
-        notes (tuple[str, ...]): What is not in it as it was.
-    """
-
-    suffix: str
-    container: Container
-    settings: EncoderSettings
-    source: SourceStreams | None = None
-    copied: tuple[int, ...] = ()
-    converted: Mapping[int, str] = field(default_factory=dict)
-    attached: tuple[int, ...] = ()
-    chapters: bool = False
-    lead: Fraction = Fraction(0)
-    left_out: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def tick(self) -> Fraction:
-        """Seconds of one tick of the frames in the file."""
-        info = self.settings.info
-        return 1 / info.rate if self.container.even else info.time_base
 
 
 class Timed(NamedTuple):
@@ -126,7 +59,7 @@ class Muxer:
         self.left_out = [*plan.left_out]
         with ExitStack() as stack:
             self._output = av.open(
-                str(file) if isinstance(file, Path) else file,
+                os.path.abspath(file) if isinstance(file, Path) else file,
                 'w',
                 format=plan.container.format,
                 container_options=dict(plan.container.options),
@@ -134,7 +67,7 @@ class Muxer:
             stack.callback(self._close_output)
             self._video = self._add_video()
             if plan.source:
-                self._input = stack.enter_context(av.open(plan.source.path))
+                self._input = stack.enter_context(av.open(os.path.abspath(plan.source.path)))
                 self._add_streams(self._input)
             try:
                 self._output.start_encoding()
@@ -167,7 +100,8 @@ class Muxer:
     def _add_streams(self, source: av.container.InputContainer) -> None:
         self._output.metadata.update(_without(source.metadata, _STALE_FILE_TAGS))
         tags = _without(video_streams(source)[0].metadata, _STALE_TAGS)
-        if self.cut.start and tags.pop('timecode', ''):
+        if self.cut.start and any(key.lower() == 'timecode' for key in tags):
+            tags = _without(tags, ('timecode',))
             self.left_out.append('time code, which is that of the first frame of the source')
         self._video.metadata.update(tags)
         if self.plan.chapters:
@@ -182,7 +116,9 @@ class Muxer:
                 if stream.index in self.plan.copied:
                     new = self._output.add_stream_from_template(stream)
                 elif encoder is not None:
-                    new, converter = add_converter(self._output, stream, encoder)
+                    new, converter = add_converter(
+                        self._output, stream, encoder, fill=self.plan.container.even
+                    )
                     self._converters[stream.index] = converter
                 else:
                     continue

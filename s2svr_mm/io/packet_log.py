@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Reading the time stamps of a whole video file."""
 
+import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +12,8 @@ from statistics import median
 import av
 from av.stream import Disposition
 
-from .timeline import LEAP, REORDERED, Stamp, Timeline, copied_times, timeline_of
+from .copied_times import copied_times
+from .timeline import LEAP, REORDERED, Stamp, Timeline, timeline_of
 
 # FFmpeg's AVFMT_TS_DISCONT: a container whose clock may be set anew on the way.
 _TS_DISCONT = 0x200
@@ -118,7 +120,7 @@ def read_timeline(path: str, num_frames: int | None = None) -> Timeline:
     Returns:
         Timeline: When frames and the packets of other streams are shown.
     """
-    with av.open(path) as container:
+    with av.open(os.path.abspath(path)) as container:
         log = PacketLog(container, video_streams(container)[0])
         with suppress(av.error.FFmpegError):
             for packet in container.demux():
@@ -126,7 +128,7 @@ def read_timeline(path: str, num_frames: int | None = None) -> Timeline:
         timeline = log.timeline()
     if num_frames in (None, len(timeline.times)):
         return timeline
-    with av.open(path) as container:
+    with av.open(os.path.abspath(path)) as container:
         video = video_streams(container)[0]
         stamps: list[Stamp] = []
         with suppress(av.error.FFmpegError):

@@ -7,25 +7,30 @@ first packets of each stream of the source; what comes back decides. A stream th
 back is converted, and if that fails too, the output is refused with the name of the stream.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
-from itertools import islice
+from itertools import islice, pairwise
+from statistics import median
 
 import av
 import numpy as np
 
 from ..errors import EncodingError
-from .checking import codec_name, find_fault, open_again
+from .checking import codec_name, decodes, find_fault, open_again
 from .containers import container_of
 from .conversion import TEXT_SUBTITLES
 from .encoding import EncoderSettings
-from .muxing import Muxer, OutputPlan, SourceStreams, Timed, TimeRange, readable
+from .muxing import Muxer, Timed, readable
+from .output_plan import OutputPlan, SourceStreams, TimeRange
 from .packet_log import video_streams
 from .segments import PacketEncoder, Record
 
-_FRAMES, _PACKETS, _SIDE = 8, 12, 128
+_FRAMES, _PACKETS, _SIDE = 8, 40, 128
+# Seconds without sound that are heard.
+_PAUSE = Fraction(1, 20)
 # Packets of the source among which the first ones of a stream are looked for.
 _SEARCHED = 2000
 # Tried in this order where another container is wanted.
@@ -86,7 +91,7 @@ class _Rehearsal:
         """Write a small file; returns it and what is wrong with it."""
         file = BytesIO()
         rate = self._settings.info.rate
-        if plan.container.even and self._timeline and not self._timeline.fits(rate):
+        if plan.container.even and self._timeline and not self._timeline.is_even(rate):
             return file, 'they know but one duration, and those of the frames vary'
         codec = av.codec.Codec(self._settings.codec, 'w').canonical_name
         if codec.startswith(plan.container.foreign):
@@ -101,7 +106,16 @@ class _Rehearsal:
                 muxer.close()
         except EncodingError as error:
             return file, getattr(error.__cause__, 'strerror', None) or str(error)
-        return file, find_fault(file, muxer.expected, decode=True)
+        # What nothing here decodes, such as a codec of tomorrow, can be copied all the same.
+        expected = replace(muxer.expected, audible=self._audible(plan))
+        return file, find_fault(file, expected, thorough=True)
+
+    def _audible(self, plan: OutputPlan) -> bool:
+        if plan.source is None:
+            return True
+        with av.open(os.path.abspath(plan.source.path)) as container:
+            sounds = [s for s in container.streams.audio if s.index in plan.copied]
+            return all(decodes(container, stream) for stream in sounds)
 
     def keeps_chapters(self, plan: OutputPlan) -> bool:
         """Whether there are chapters in what is written."""
@@ -116,7 +130,7 @@ class _Rehearsal:
     def another(self, plan: OutputPlan) -> str:
         """Advise a container that would hold the same, if there is one."""
         for suffix in _ROOMY:
-            other = replace(plan, suffix=suffix, container=container_of(suffix))
+            other = replace(plan, suffix=suffix, container=container_of(suffix), attached=())
             if suffix != plan.suffix and self.fault(other) is None:
                 return f'write an {suffix} file, or '
         return ''
@@ -134,7 +148,7 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
         return
     starts: dict[int, int] = {}
     counts = dict.fromkeys(wanted, 0)
-    with av.open(plan.source.path) as container:
+    with av.open(os.path.abspath(plan.source.path)) as container:
         for packet in islice(readable(container.demux()), _SEARCHED):
             index = packet.stream_index
             stamp = packet.pts if packet.dts is None else packet.dts
@@ -151,18 +165,17 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
 def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal) -> OutputPlan:
     """Decide for each stream of the source what becomes of it."""
     left_out = []
-    with av.open(source.path) as container:
+    with av.open(os.path.abspath(source.path)) as container:
         chapters = bool(container.chapters())
         for stream in _beside(source, container):
-            name = _name(stream)
             if stream.type in ('audio', 'subtitle') and source.timeline.copied.get(stream.index):
-                plan = _with_stream(plan, stream, name, rehearsal)
+                plan = _with_stream(plan, source, stream, rehearsal)
                 if stream.type == 'audio' and not plan.container.even:
                     plan = replace(plan, lead=source.timeline.lead)
             elif stream.type == 'attachment' and plan.container.attachments:
                 plan = replace(plan, attached=(*plan.attached, stream.index))
             else:
-                left_out.append(name)
+                left_out.append(_name(stream))
     if len(plan.copied) + len(plan.converted) > 1 and (fault := rehearsal.fault(plan)):
         raise EncodingError(
             f'{plan.suffix} files do not hold all streams of {source.path} together ({fault}): '
@@ -176,9 +189,16 @@ def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal
     return replace(plan, left_out=(*plan.left_out, *left_out))
 
 
+def _is_broken(times: Sequence[int], stream: av.stream.Stream) -> bool:
+    """Whether sound starts after the video or has pauses."""
+    pause = round(_PAUSE / (stream.time_base or 1))
+    steps = [b - a for a, b in pairwise(times)]
+    return times[0] > pause or max(steps, default=0) > 2 * median(steps or [0]) + pause
+
+
 def streams_beside(source: SourceStreams) -> list[str]:
     """Name all that lies beside the frames, for where none of it is kept."""
-    with av.open(source.path) as container:
+    with av.open(os.path.abspath(source.path)) as container:
         names = [_name(stream) for stream in _beside(source, container)]
         names += ['chapters'] * bool(container.chapters())
     return [f'not in the output: {name}' for name in names]
@@ -198,14 +218,18 @@ def _beside(
 
 
 def _name(stream: av.stream.Stream) -> str:
+    if stream.type == 'attachment':
+        return f'stream {stream.index} (attachment, {stream.name})'
     return f'stream {stream.index} ({stream.type}, {codec_name(stream)})'
 
 
 def _with_stream(
-    plan: OutputPlan, stream: av.stream.Stream, name: str, rehearsal: _Rehearsal
+    plan: OutputPlan, source: SourceStreams, stream: av.stream.Stream, rehearsal: _Rehearsal
 ) -> OutputPlan:
     """Copy a stream, or else convert it."""
     foreign = codec_name(stream).startswith(plan.container.foreign)
+    if plan.container.even and stream.type == 'audio':
+        foreign = foreign or _is_broken(source.timeline.copied[stream.index], stream)
     if not foreign and not rehearsal.fault(replace(plan, copied=(stream.index,), converted={})):
         return replace(plan, copied=(*plan.copied, stream.index))
     encoder: str | None = plan.container.sound
@@ -218,11 +242,11 @@ def _with_stream(
             return replace(
                 plan,
                 converted={**plan.converted, **converted},
-                notes=(*plan.notes, f'{name} is converted: {encoder}'),
+                notes=(*plan.notes, f'{_name(stream)} is converted: {encoder}'),
             )
     advice = rehearsal.another(replace(plan, copied=(stream.index,), converted={}))
     raise EncodingError(
         f'{plan.suffix} files do not hold {codec_name(stream)}, the codec of '
-        f'{stream.container.name} stream {stream.index} ({stream.type}): '
+        f'{source.path} stream {stream.index} ({stream.type}): '
         f'{advice}leave it out with --without {stream.type}'
     )

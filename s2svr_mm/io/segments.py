@@ -62,6 +62,11 @@ class PacketEncoder:
         except (av.error.FFmpegError, ValueError) as error:
             raise encoding_error(self.settings, error) from error
 
+    @property
+    def extradata(self) -> bytes | None:
+        """Headers that a decoder needs beside the packets, once the encoder is open."""
+        return self._context.extradata
+
     def encode(self, rgb: np.ndarray, time: int) -> list[Record]:
         """Encode a frame.
 

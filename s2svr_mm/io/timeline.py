@@ -5,11 +5,11 @@ Time stamps of files start anywhere, wrap around (33 bits in MPEG-TS), fall wher
 joined, leap where a recorder was off, are doubled, wrong or missing. :func:`timeline_of` turns the
 stamps of all packets into times of the frames that start at 0 and rise. The stretches of the file
 between two jumps are its runs: each has what must be added to its clock, and
-:func:`copied_times` adds the same to the packets of other streams. All of it depends on the file
-alone, so calls that restore different segments of it agree.
+:func:`.copied_times.copied_times` adds the same to the packets of other streams. All of it depends
+on the file alone, so calls that restore different segments of it agree.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,9 +18,9 @@ from statistics import median
 from typing import NamedTuple
 
 # Within these a clock may stumble without having been set anew, as players have it.
-_FALL, LEAP = Fraction(1, 10), Fraction(10)
-# Seconds between packets of sound that are no more than a pause, and that need no thought.
-_PAUSE, _JITTER = Fraction(1), Fraction(3, 10)
+FALL, LEAP = Fraction(1, 10), Fraction(10)
+# Up to so many seconds a clock may leap without a thought.
+PAUSE = Fraction(1)
 # Packets after which a wrong time stamp has been followed by a right one.
 _GLITCH = 3
 # Packets by which those of a file may be out of the order of showing.
@@ -107,30 +107,23 @@ class Timeline:
                 return (run.start + ticks - run.low) * self.base
         return (ticks - self.runs[0].low) * self.base
 
-    def frame_rate(self, hint: Fraction | None = None) -> Fraction | None:
-        """Find the rate of frames that lie on an even grid, some slots of which may be empty.
-
-        Args:
-            hint (Fraction, optional): What the file says it is.
-
-        Returns:
-            Fraction | None: Frames per second; None if the durations vary.
-        """
-        steps = [b - a for a, b in pairwise(self.times)]
-        measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
-        for rate in filter(None, (hint, *_RATES, measured)):
-            if abs(measured / rate - 1) < Fraction(1, 10) and self.fits(rate):
-                return rate
-        return None
-
     def rate(self, hint: Fraction) -> Fraction:
-        """The rate of frames that lie on an even grid, or else that on average.
+        """Find the rate of frames that lie on an even grid, or else that on average.
 
         Args:
             hint (Fraction): What the file says it is.
+
+        Returns:
+            Fraction: Frames per second.
         """
+        steps = [b - a for a, b in pairwise(self.times)]
+        measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
+        near = [r for r in (hint, *_RATES, measured) if abs(measured / r - 1) < Fraction(1, 10)]
+        off = {rate: error for rate in near if (error := self._off_grid(rate)) is not None}
+        if hint in off:
+            return hint
         average = Fraction(len(self.times), 1) / (max(self.end, 1) * self.base)
-        return self.frame_rate(hint) or average.limit_denominator(1001)
+        return min(off, key=off.__getitem__, default=average.limit_denominator(1001))
 
     def time(self, number: int) -> int:
         """When a frame is shown, ticks; those that no packet told of follow evenly."""
@@ -139,20 +132,26 @@ class Timeline:
         step = self.end - self.times[-1] if self.times else round(1 / self.base)
         return self.end + (number - len(self.times)) * step
 
-    def slots(self, rate: Fraction) -> list[int]:
+    def is_even(self, rate: Fraction) -> bool:
+        """Whether all frames last as long as one of a rate, but for rounding."""
+        return self._off_grid(rate) is not None and self._slots(rate)[-1] == len(self.times) - 1
+
+    def _slots(self, rate: Fraction) -> list[int]:
         """The nearest places of the frames on an even grid."""
         factor = rate * self.base
         over, under = 2 * factor.numerator, 2 * factor.denominator
         return [(time * over + factor.denominator) // under for time in self.times]
 
-    def fits(self, rate: Fraction) -> bool:
-        """Whether all frames lie on an even grid, some slots of which may be empty."""
-        slots = self.slots(rate)
+    def _off_grid(self, rate: Fraction) -> float | None:
+        """How far off an even grid frames are, ticks; None if they are not on one.
+
+        Places of the grid may be empty.
+        """
+        slots = self._slots(rate)
         period = float(1 / (rate * self.base))
-        return all(b > a for a, b in pairwise(slots)) and all(
-            abs(time - slot * period) <= max(period / 5, 1)
-            for time, slot in zip(self.times, slots, strict=True)
-        )
+        off = max(abs(t - slot * period) for t, slot in zip(self.times, slots, strict=True))
+        rises = all(b > a for a, b in pairwise(slots))
+        return off if rises and off <= max(period / 5, 1) else None
 
 
 def timeline_of(
@@ -176,7 +175,7 @@ def timeline_of(
         Timeline: As many frames as ``stamps``.
     """
     keys, step, fall = _keys(stamps, base, max(nominal, 1))
-    starts, wrong = _jumps(keys, base, step, fall, is_jump)
+    starts, wrong = find_jumps(keys, base, step, fall, is_jump)
     times: list[int] = []
     runs: list[Run] = []
     start = 0
@@ -198,15 +197,16 @@ def _keys(
     """Of each packet a stamp that rises, the usual step, and what is no fall, both in ticks."""
     decoded = [stamp.dts for stamp in stamps]
     if 2 * decoded.count(None) <= len(stamps):
-        return decoded, _typical(decoded, nominal), _FALL / base
+        return decoded, typical(decoded, nominal), FALL / base
     # Times of showing go to and fro.
     shown = [stamp.pts for stamp in stamps]
     known = sorted({key for key in shown if key is not None})
-    step = _typical(known, nominal) if 2 * len(known) > len(stamps) else nominal
-    return shown, step, max(_FALL / base, Fraction(REORDERED * step))
+    step = typical(known, nominal) if 2 * len(known) > len(stamps) else nominal
+    return shown, step, max(FALL / base, Fraction(REORDERED * step))
 
 
-def _typical(times: Sequence[int | None], nominal: int) -> int:
+def typical(times: Sequence[int | None], nominal: int) -> int:
+    """Return the usual step between times that rise, or else the nominal one."""
     steps = [b - a for a, b in pairwise(times) if a is not None and b is not None and b > a]
     return max(round(median(steps)), 1) if steps else nominal
 
@@ -218,7 +218,7 @@ def _shown(stamp: Stamp, base: Fraction) -> int | None:
     return stamp.pts if abs(stamp.pts - stamp.dts) * base < LEAP else None
 
 
-def _jumps(
+def find_jumps(
     keys: Sequence[int | None],
     base: Fraction,
     step: int,
@@ -234,7 +234,7 @@ def _jumps(
             continue
         if last is not None:
             gap = (key - last) * base
-            if key - last < -fall or gap > _PAUSE:
+            if key - last < -fall or gap > PAUSE:
                 if back := _comes_back(keys, i, last, step * (i - place), step):
                     wrong.update(range(i, back))
                     continue
@@ -287,85 +287,3 @@ def _shown_times(times: Sequence[int | None], step: int) -> list[int]:
     shown += [known[-1] + step * k for k in range(late + 1)]
     # Times must rise, or no container takes the frames.
     return list(accumulate(shown, lambda before, time: max(before + 1, time)))
-
-
-def copied_times(
-    stamps: Sequence[Stamp], base: Fraction, timeline: Timeline, continuous: bool
-) -> list[int]:
-    """Find when the packets of another stream of the file are decoded.
-
-    A stream follows the jumps of the video where its own clock jumps, which need not be at the
-    very place in the file. Where it jumps alone it just goes on.
-
-    Args:
-        stamps (Sequence[Stamp]): Of all packets of the stream, in the order of the file.
-        base (Fraction): Seconds of one of its ticks.
-        timeline (Timeline): The video's.
-        continuous (bool): Whether packets follow one another, as those of sound do.
-
-    Returns:
-        list[int]: Ticks from the video's first frame.
-    """
-    clock = _Clock(base, timeline)
-    keys = [stamp.pts if stamp.dts is None else stamp.dts for stamp in stamps]
-    step = _typical(keys, 1)
-    wrong = _jumps(keys, base, step, _FALL / base)[1] if continuous else set[int]()
-    times: list[int] = []
-    expected: int | None = None
-    current: int | None = None
-    for i, (stamp, key) in enumerate(zip(stamps, keys, strict=True)):
-        run = None
-        here = clock.run_at(stamp.position)
-        if key is not None and i not in wrong:
-            if continuous and expected is not None and current is not None:
-                run = clock.following(key, current, here, expected)
-            else:
-                run = clock.nearest(key, here)
-        if key is None or run is None:
-            times.append(expected or 0)
-        else:
-            times.append(key + clock.offsets[run])
-            current = run
-        expected = times[-1] + (stamp.duration or step)
-    return times
-
-
-class _Clock:
-    """The runs of a timeline, in the ticks of another stream."""
-
-    def __init__(self, base: Fraction, timeline: Timeline) -> None:
-        ratio = timeline.base / base
-        self.offsets = [round((run.start - run.low) * ratio) for run in timeline.runs]
-        self._starts = [round(run.start * ratio) for run in timeline.runs]
-        self._stops = [round(run.stop * ratio) for run in timeline.runs]
-        self._positions = [run.position for run in timeline.runs]
-        self._pause, self._jitter = round(_PAUSE / base), round(_JITTER / base)
-
-    def run_at(self, position: int) -> int:
-        """The run of the video in a place of the file."""
-        return max(bisect_right(self._positions, position) - 1, 0)
-
-    def nearest(self, stamp: int, here: int) -> int:
-        """The run for a packet that follows none: the one here unless it is out of its bounds."""
-
-        def outside(number: int) -> int:
-            time = stamp + self.offsets[number]
-            return max(self._starts[number] - time, time - self._stops[number], 0)
-
-        near = [n for n in (here, here - 1, here + 1) if 0 <= n < len(self.offsets)]
-        return min(near, key=outside)
-
-    def following(self, stamp: int, current: int, here: int, expected: int) -> int | None:
-        """The run for a packet that follows another; None if its clock jumped by itself."""
-
-        def fits(number: int) -> bool:
-            time = stamp + self.offsets[number]
-            if number == current:
-                return expected - self._jitter <= time <= self._stops[-1]
-            within = self._starts[number] - self._pause, self._stops[number] + self._pause
-            return within[0] <= time <= within[1]
-
-        if -self._jitter <= stamp + self.offsets[current] - expected <= self._pause:
-            return current
-        near = [n for n in range(current, min(here + 2, len(self.offsets))) if fits(n)]
-        return min(near, key=lambda n: abs(stamp + self.offsets[n] - expected), default=None)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ..errors import ConfigError, DataError
 from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
-from ..io.muxing import SourceStreams, TimeRange
+from ..io.output_plan import SourceStreams, TimeRange
 from ..io.packet_log import read_timeline
 from ..io.reader import Frame, FrameSizeError, VideoInfo
 from ..models.zoo import load_model

@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import OutputError
 from ..io.encoding import EncoderSettings
 from ..io.images import encode_png
-from ..io.muxing import SourceStreams, TimeRange, write_video
+from ..io.muxing import write_video
+from ..io.output_plan import SourceStreams, TimeRange
 from ..io.reader import Frame
 from ..io.rehearsal import plan_output, streams_beside
 from ..io.segments import SegmentEncoder

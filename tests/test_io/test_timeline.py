@@ -9,8 +9,9 @@ import pytest
 from helpers.clips import moving_clip
 from helpers.videos import write_movie
 
+from s2svr_mm.io.copied_times import copied_times
 from s2svr_mm.io.packet_log import read_timeline
-from s2svr_mm.io.timeline import Run, Stamp, Timeline, copied_times, timeline_of
+from s2svr_mm.io.timeline import Run, Stamp, Timeline, timeline_of
 
 MS = Fraction(1, 1000)
 # Two groups of pictures with B-frames, 40 ms a frame, in the order of decoding.
@@ -38,7 +39,7 @@ def test_uneven_durations_stay():
     times = [0, 40, 60, 130, 5000, 65000]
     timeline = timeline_of(stamps(times, times), MS, 40)
     assert timeline.times == times
-    assert timeline.frame_rate() is None
+    assert not timeline.is_even(timeline.rate(Fraction(25)))
 
 
 @pytest.mark.parametrize('by', [-700, -100_000, 2**33])
@@ -81,13 +82,18 @@ def test_missing_and_doubled_times_are_filled_in():
     assert timeline_of(stamps(none, DTS), MS, 40).times == EVEN
 
 
-def test_frame_rate_is_found_behind_rounding():
-    for rate in (Fraction(30000, 1001), Fraction(24), Fraction(7, 2)):
-        times = [round(1000 * i / rate) for i in range(200)]
-        assert timeline_of(stamps(times, times), MS, 40).frame_rate() == pytest.approx(rate, 1e-3)
-    # A slot may be empty.
-    holes = [0, 40, 120, 160, 200, 360]
-    assert timeline_of(stamps(holes, holes), MS, 40).frame_rate() == 25
+@pytest.mark.parametrize('rate', [Fraction(30000, 1001), 24, 25, Fraction(7, 2), 60])
+@pytest.mark.parametrize('hint', [25, 1000])
+def test_frame_rate_is_found_behind_rounding(rate, hint):
+    times = [round(1000 * i / rate) for i in range(100)]
+    timeline = timeline_of(stamps(times, times), MS, 40)
+    assert timeline.rate(Fraction(hint)) == pytest.approx(rate, 1e-3)
+    assert timeline.is_even(timeline.rate(Fraction(hint)))
+    # Dropped frames leave the rate as it is.
+    holes = [time for i, time in enumerate(times) if i % 9]
+    timeline = timeline_of(stamps(holes, holes), MS, 40)
+    assert timeline.rate(Fraction(hint)) == pytest.approx(rate, 1e-3)
+    assert not timeline.is_even(timeline.rate(Fraction(hint)))
 
 
 TWO = Timeline(MS, [], 2000, [Run(0, 0, 5000, 0, 1000), Run(25, 100, 0, 1000, 2000)])
@@ -157,7 +163,8 @@ def test_recordings_one_after_the_other(tmp_path, starts):
     timeline = read_timeline(str(joined(tmp_path, *starts)))
     seconds = [float(time * timeline.base) for time in timeline.times]
     assert np.allclose(seconds, np.arange(25 * len(starts)) / 25, atol=1e-4)
-    assert timeline.frame_rate() == 25
+    assert timeline.rate(Fraction(25)) == 25
+    assert timeline.is_even(Fraction(25))
     assert len(timeline.notes) == (len(starts) > 1)
     # As far from its picture as in each recording by itself.
     alone = read_timeline(str(tmp_path / '0.ts'))
