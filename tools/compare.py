@@ -10,7 +10,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Restore clips with several networks and compare them with each other, with '
-        'the ground truth and with the floor: the input, or its bicubic enlargement. Writes '
+        'the ground truth and with a baseline: the input, or its bicubic enlargement. Writes '
         'results.csv, table.md and report.html, a page that opens offline.',
         epilog='A call that was stopped goes on where it was when it is made again; with '
         'a further --model, --pairs, --clips or --video, it restores only what is new, and '
@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
         action='append',
         default=[],
         metavar=('NAME', 'SRC'),
-        help='clips without ground truth: pictures, time and steadiness, no PSNR',
+        help='clips without ground truth: pictures, time and temporal consistency, no PSNR',
     )
     data.add_argument('--frames', type=int, metavar='N', help='the first N frames of each clip')
     how = parser.add_argument_group('how networks run (default: what fits in memory)')

@@ -19,7 +19,7 @@ from ..io.images import read_image, write_png
 from ..utils.files import unfinished
 from ..utils.manifest import check_made, not_made, note_made, remove_made, sha256
 from .clips import ComparedClip
-from .methods import GROUND_TRUTH, Baseline, GroundTruth, Method, NetworkMethod, bicubic
+from .methods import Baseline, GroundTruth, Method, NetworkMethod, bicubic
 
 _FIRST_FRAMES = 8
 # What write_comparison makes of the results.
@@ -27,13 +27,14 @@ FILES = ('results.csv', 'table.md', 'report.html')
 
 
 @dataclass
-class Result:
+class ClipResult:
     """What a method made of a clip.
 
     Attributes:
         method (str): Name of the method.
         group (str): Name of the clip's set.
         clip (str): Name of the clip in it.
+        is_reference (bool): Whether the method is what others are measured against.
         size (tuple[int, int]): Height and width of the restored frames.
         num_frames (int): Number of frames.
         settings (str): How it was restored.
@@ -50,6 +51,7 @@ class Result:
     method: str
     group: str
     clip: str
+    is_reference: bool
     size: tuple[int, int]
     num_frames: int
     settings: str
@@ -59,6 +61,10 @@ class Result:
     macs: int | None
     figures: dict[str, list[float | None]]
     folder: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples.
+        self.size = (self.size[0], self.size[1])
 
     @property
     def frames(self) -> list[Path]:
@@ -100,19 +106,19 @@ class Comparison:
         self.networks = list(networks)
         self.clips = list(clips)
         self.scale = self.networks[0].scale
-        self.floor = Baseline(self.scale)
+        self.baseline = Baseline(self.scale)
         self.progress = progress
 
     def methods(self, clip: ComparedClip) -> list[Method]:
-        """What a clip is restored with: the ground truth if there is one, floor, networks."""
+        """What a clip is restored with: its ground truth if there is one, baseline, networks."""
         truth = [] if clip.gt is None else [GroundTruth()]
-        return [*truth, self.floor, *self.networks]
+        return [*truth, self.baseline, *self.networks]
 
-    def run(self) -> list[Result]:
+    def run(self) -> list[ClipResult]:
         """Restore and measure what is not there yet.
 
         Returns:
-            list[Result]: By clip, then in the order of :meth:`methods`.
+            list[ClipResult]: By clip, then in the order of :meth:`methods`.
 
         Raises:
             DataError: A clip can't be read.
@@ -139,20 +145,20 @@ class Comparison:
 
     def _result(
         self, method: Method, clip: ComparedClip, data: dict[str, Any], bar: tqdm
-    ) -> Result:
+    ) -> ClipResult:
         """What a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
         folder = self._folder(method, clip)
         provenance = {**data, **method.fingerprint()}
         kept = folder / 'result.json'
         if kept.is_file() and not not_made(folder, [kept.name], self.root):
             content = json.loads(kept.read_text(encoding='utf-8'))
-            result = Result(**content['result'], folder=folder)
-            result.size = tuple(result.size)
             before = content['made_of']
             changed = [k for k in {*before, *provenance} if before.get(k) != provenance.get(k)]
-            if not changed and all(frame.is_file() for frame in result.frames):
-                bar.update(clip.num_frames)
-                return result
+            if not changed:
+                result = ClipResult(**content['result'], folder=folder)
+                if all(frame.is_file() for frame in result.frames):
+                    bar.update(clip.num_frames)
+                    return result
             bar.write(
                 f'{clip.group}/{clip.key} by {method.name} is made again: another '
                 + (', '.join(sorted(changed)) or 'frame is gone'),
@@ -170,33 +176,41 @@ class Comparison:
         result.folder = folder
         return result
 
-    def _restore(self, method: Method, clip: ComparedClip, folder: Path, bar: tqdm) -> Result:
+    def _restore(self, method: Method, clip: ComparedClip, folder: Path, bar: tqdm) -> ClipResult:
         """Restore a clip into a folder, frame by frame, and measure it."""
-        is_truth = method.name == GROUND_TRUTH
         settings, notes = method.prepare([lq for lq, _ in islice(clip.pairs(), _FIRST_FRAMES)])
         reading, all_of_it = Stopwatch(), Stopwatch()
         to_restore, to_compare = tee(reading.timed(clip.pairs()))
-        frames = method.restore(true if is_truth else lq for lq, true in to_restore)
+        frames = method.restore(_given(method, lq, truth) for lq, truth in to_restore)
         measurer, count = ClipMeasurer(), 0
         # Restored frames come first, so that all reading falls into the time of restoring.
         for restored, (lq, truth) in zip(all_of_it.timed(frames), to_compare, strict=True):
             guide = bicubic(lq, self.scale) if truth is None else truth
-            measurer.add(restored, None if is_truth else truth, guide)
+            measurer.add(restored, None if method.is_reference else truth, guide)
             write_png(folder / f'{count:08d}.png', restored)
             count += 1
             bar.update()
         if count != clip.num_frames:
             raise DataError(f'{clip.lq} gave {count} frames where {clip.num_frames} were expected')
-        return Result(
+        return ClipResult(
             method=method.name,
             group=clip.group,
             clip=clip.key,
-            size=tuple(restored.shape[:2]),
+            is_reference=method.is_reference,
+            size=(restored.shape[0], restored.shape[1]),
             num_frames=count,
             settings=settings,
             notes=notes,
-            seconds=None if is_truth else max(all_of_it.seconds - reading.seconds, 0.0),
+            seconds=None if method.is_reference else max(all_of_it.seconds - reading.seconds, 0.0),
             parameters=method.parameters,
-            macs=method.macs(lq.shape[:2]),
+            macs=method.macs((lq.shape[0], lq.shape[1])),
             figures=measurer.figures,
         )
+
+
+def _given(method: Method, lq: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
+    """Which frame of a pair a method is given."""
+    if method.source == 'lq':
+        return lq
+    assert truth is not None, f'{method.name} is for clips with ground truth'
+    return truth

@@ -25,6 +25,7 @@ from ..ops.resize_flow import resize_flow
 from ..utils.config import read_config
 from ..utils.manifest import write_made
 from ..utils.profiling import count_macs
+from ..utils.tables import markdown_table
 
 DEGRADATIONS = {
     'clean': [],
@@ -54,7 +55,8 @@ class Estimator:
     def __call__(self, ref: Tensor, supp: Tensor) -> Tensor:
         """Estimates the flow from ``ref`` to ``supp``, (n, 2, h, w)."""
         flow = self.module(*(resize_input(frame, self.input_size) for frame in (ref, supp)))
-        return flow if self.input_size is None else resize_flow(flow, ref.shape[-2:])
+        height, width = ref.shape[-2:]
+        return flow if self.input_size is None else resize_flow(flow, (height, width))
 
 
 def build_estimator(name: str, config: str, checkpoint: str | None, device: str) -> Estimator:
@@ -133,14 +135,10 @@ class FlowTable:
     def _table(self, heading: str, cell: str) -> str:
         estimators = list(dict.fromkeys(name for name, _ in self.rows))
         kinds = list(dict.fromkeys(kind for _, kind in self.rows))
-        lines = [
-            f'| {heading} | ' + ' | '.join(_HEADINGS[kind] for kind in kinds) + ' |',
-            '|---' * (len(kinds) + 1) + '|',
+        rows = [
+            [name, *(cell.format(**self.mean(name, kind)) for kind in kinds)] for name in estimators
         ]
-        for name in estimators:
-            cells = [cell.format(**self.mean(name, kind)) for kind in kinds]
-            lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-        return '\n'.join(lines) + '\n'
+        return markdown_table([heading, *(_HEADINGS[kind] for kind in kinds)], rows)
 
     def to_csv(self) -> str:
         """All errors of all scenes, and their means."""
@@ -198,8 +196,8 @@ def evaluate_flow(
             true, valid = truth.gt_flow.numpy(), truth.gt_valid[0].numpy() > 0
             scene = truth.metainfo['key']
             for estimator in meters:
-                flow, cost = estimator(frames[:1], frames[1:])
-                flow = flow_at(flow.float(), true.shape[1:])[0].cpu().numpy()
+                estimated, cost = estimator(frames[:1], frames[1:])
+                flow = flow_at(estimated.float(), true.shape[1:])[0].cpu().numpy()
                 scenes = table.rows.setdefault((estimator.name, kind), {})
                 scenes[scene] = sample_errors(flow, truth.to_dict()) | cost
                 if pictures:

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What is compared: networks, the floor that they stand on, and the ground truth."""
+"""What is compared: networks, the baseline that they start from, and the ground truth."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -44,10 +44,14 @@ class Method(ABC):
     Attributes:
         name (str): Its name.
         parameters (int, optional): Number of its parameters; None if it is no network.
+        is_reference (bool): Whether others are measured against it, and it against none.
+        source (str): What of a clip it is given: 'lq' or 'gt'.
     """
 
     name: str
     parameters: int | None = None
+    is_reference = False
+    source = 'lq'
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
@@ -102,7 +106,7 @@ class Baseline(Method):
 
     def __init__(self, scale: int) -> None:
         self.scale = scale
-        self.name = floor_name(scale)
+        self.name = baseline_name(scale)
 
     def fingerprint(self) -> dict[str, Any]:
         """See :class:`Method`."""
@@ -179,7 +183,8 @@ class NetworkMethod(Method):
     @torch.inference_mode()
     def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
         """See :class:`Method`."""
-        network, (height, width) = self.restorer.network, first.shape[:2]
+        network: Any = self.restorer.network
+        height, width = first.shape[:2]
         if not hasattr(network, 'compute_flow'):
             return None
         clip = torch.from_numpy(np.stack((first, second)).astype(np.float32) / 255)
@@ -197,6 +202,8 @@ class GroundTruth(Method):
     """The ground truth, which has a warping error of its own."""
 
     name = GROUND_TRUTH
+    is_reference = True
+    source = 'gt'
 
     def fingerprint(self) -> dict[str, Any]:
         """See :class:`Method`."""
@@ -211,8 +218,8 @@ class GroundTruth(Method):
         yield from frames
 
 
-def floor_name(scale: int) -> str:
-    """What the floor is called: 'input' at scale 1, else 'bicubic'."""
+def baseline_name(scale: int) -> str:
+    """What the baseline is called: 'input' at scale 1, else 'bicubic'."""
     return 'input' if scale == 1 else 'bicubic'
 
 
@@ -233,7 +240,7 @@ def load_methods(models: Sequence[Sequence[str]], **settings: Any) -> list[Netwo
     if not models:
         raise ConfigError('there is nothing to compare: give --model NAME CONFIG CHECKPOINT')
     names = [name for name, *_ in models]
-    check_names('--model', names, reserved=(GROUND_TRUTH, *map(floor_name, (1, 4))))
+    check_names('--model', names, reserved=(GROUND_TRUTH, *map(baseline_name, (1, 4))))
     methods = [NetworkMethod(*model, **settings) for model in models]
     scales = {method.name: method.scale for method in methods}
     if len(set(scales.values())) > 1:

@@ -12,8 +12,8 @@ import numpy as np
 from ..io.flow_files import flow_to_rgb
 from ..ops.dis_flow import dis_flow
 from .clips import ComparedClip
-from .comparison import Result
-from .methods import GROUND_TRUTH, NetworkMethod
+from .comparison import ClipResult
+from .methods import NetworkMethod
 
 # (height, width) in pixels: the block whose difference counts, what the crops show of it, and
 # what the slider shows around it.
@@ -122,7 +122,7 @@ def _uris(images: dict[str, np.ndarray], quality: int | None) -> dict[str, str]:
 
 def clip_pictures(
     clip: ComparedClip,
-    results: Sequence[Result],
+    results: Sequence[ClipResult],
     networks: Sequence[NetworkMethod],
     scale: int,
     moments: int,
@@ -131,7 +131,7 @@ def clip_pictures(
 
     Args:
         clip (ComparedClip): The clip.
-        results (Sequence[Result]): What each method made of it.
+        results (Sequence[ClipResult]): What each method made of it.
         networks (Sequence[NetworkMethod]): For the flow that they compute themselves.
         scale (int): Size of restored frames over that of the input.
         moments (int): How many frames to show at most.
@@ -140,7 +140,7 @@ def clip_pictures(
         ClipPictures: The pictures.
     """
     by_name = {result.method: result for result in results}
-    guide = by_name.get(GROUND_TRUTH, results[0])
+    guide = next((result for result in results if result.is_reference), results[0])
     size = guide.size
     shown = []
     for index, block in _places(results, {n.name for n in networks}, moments):
@@ -167,12 +167,14 @@ def clip_pictures(
     return ClipPictures(shown, row, line.left, profiles)
 
 
-def _places(results: Sequence[Result], networks: set[str], moments: int) -> list[tuple[int, Box]]:
+def _places(
+    results: Sequence[ClipResult], networks: set[str], moments: int
+) -> list[tuple[int, Box]]:
     """Frames, apart in time, and the block in each where the methods differ most.
 
-    With several networks their own differences count, with one those from the floor.
+    With several networks their own differences count, with one those from the baseline.
     """
-    candidates = [result for result in results if result.method != GROUND_TRUTH]
+    candidates = [result for result in results if not result.is_reference]
     if len(networks) > 1:
         candidates = [result for result in candidates if result.method in networks]
     (height, width), length = results[0].size, results[0].num_frames
@@ -215,7 +217,7 @@ def _small(frame: np.ndarray) -> np.ndarray:
 
 def _flows(
     clip: ComparedClip,
-    guide: Result,
+    guide: ClipResult,
     networks: Sequence[NetworkMethod],
     scale: int,
     index: int,
@@ -224,9 +226,9 @@ def _flows(
     if guide.num_frames == 1:
         return {}
     pair = [min(index, guide.num_frames - 2) + step for step in (0, 1)]
-    dis = dis_flow(*(guide.read(i) for i in pair))
+    dis = dis_flow(guide.read(pair[0]), guide.read(pair[1]))
     longest = max(float(np.quantile(np.linalg.norm(dis, axis=-1), 0.99)), 1.0)
-    on = 'ground truth' if guide.method == GROUND_TRUTH else 'the enlarged input'
+    on = 'ground truth' if guide.is_reference else 'the enlarged input'
     flows = {f'DIS on {on if scale > 1 or clip.gt else "the input"}': flow_to_rgb(dis, longest)}
     degraded = clip.degraded(pair)
     for network in networks:

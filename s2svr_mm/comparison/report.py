@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..errors import ConfigError
 from ..utils.manifest import write_made
-from .comparison import FILES, Comparison, Result
+from .comparison import FILES, ClipResult, Comparison
 from .methods import GROUND_TRUTH
 from .pictures import ClipPictures, clip_pictures
 from .tables import COLUMNS, FRAME_FIGURES, Tables
@@ -33,12 +33,14 @@ _TEMPLATE = files('s2svr_mm.comparison') / 'report.html'
 _SLOT = '@DATA@'
 
 
-def write_comparison(comparison: Comparison, results: Sequence[Result], title: str) -> list[Path]:
+def write_comparison(
+    comparison: Comparison, results: Sequence[ClipResult], title: str
+) -> list[Path]:
     """Write ``results.csv``, ``table.md`` and ``report.html``.
 
     Args:
         comparison (Comparison): What was compared.
-        results (Sequence[Result]): What :meth:`Comparison.run` returned.
+        results (Sequence[ClipResult]): What :meth:`Comparison.run` returned.
         title (str): Heading of the report.
 
     Returns:
@@ -47,7 +49,7 @@ def write_comparison(comparison: Comparison, results: Sequence[Result], title: s
     Raises:
         ConfigError: The figures alone are too many for one page.
     """
-    tables = Tables(results, comparison.floor.name)
+    tables = Tables(results, comparison.baseline.name)
     report = build_report(comparison, results, tables, title)
     texts = zip(FILES, (tables.to_csv(), tables.to_markdown(), report), strict=True)
     write_made(comparison.root, {name: text.encode() for name, text in texts})
@@ -56,7 +58,7 @@ def write_comparison(comparison: Comparison, results: Sequence[Result], title: s
 
 def build_report(
     comparison: Comparison,
-    results: Sequence[Result],
+    results: Sequence[ClipResult],
     tables: Tables,
     title: str,
     max_bytes: int = MAX_BYTES,
@@ -65,7 +67,7 @@ def build_report(
 
     Args:
         comparison (Comparison): What was compared.
-        results (Sequence[Result]): Its results.
+        results (Sequence[ClipResult]): Its results.
         tables (Tables): Their means.
         title (str): Heading.
         max_bytes (int): Limit of its size. Default: 9.5 MB.
@@ -76,7 +78,7 @@ def build_report(
     Raises:
         ConfigError: The figures alone are more than that.
     """
-    by_clip: dict[tuple[str, str], list[Result]] = {}
+    by_clip: dict[tuple[str, str], list[ClipResult]] = {}
     for result in results:
         by_clip.setdefault((result.group, result.clip), []).append(result)
     data = _figures(comparison, by_clip, tables, title)
@@ -97,15 +99,16 @@ def build_report(
 
 
 def _all_pictures(
-    comparison: Comparison, by_clip: dict[tuple[str, str], list[Result]]
+    comparison: Comparison, by_clip: dict[tuple[str, str], list[ClipResult]]
 ) -> dict[tuple[str, str], ClipPictures]:
     """Pictures of the clips on which networks differ most, from each set in turn."""
     networks = {network.name for network in comparison.networks}
     ranked: dict[str, list[tuple[float, tuple[str, str]]]] = {}
     for place, results in by_clip.items():
-        wanted = networks if len(networks) > 1 else {*networks, comparison.floor.name}
-        known = [r.mean('psnr_rgb') for r in results if r.method in wanted]
-        spread = max(known) - min(known) if None not in known else 0.0
+        wanted = networks if len(networks) > 1 else {*networks, comparison.baseline.name}
+        means = [r.mean('psnr_rgb') for r in results if r.method in wanted]
+        known = [math.nan if mean is None else mean for mean in means]
+        spread = max(known) - min(known)
         ranked.setdefault(place[0], []).append((0.0 if math.isnan(spread) else spread, place))
     turns = []
     for group in ranked.values():
@@ -126,7 +129,7 @@ def _all_pictures(
 
 def _figures(
     comparison: Comparison,
-    by_clip: dict[tuple[str, str], list[Result]],
+    by_clip: dict[tuple[str, str], list[ClipResult]],
     tables: Tables,
     title: str,
 ) -> dict[str, Any]:
@@ -135,12 +138,12 @@ def _figures(
     for name in tables.groups:
         columns, best = tables.columns(name), tables.best(name)
         rows = []
-        for method, row in tables.of_group(name).items():
+        for method, row in tables.of_group(name).iterrows():
             cells = [
                 {
                     'text': column.text(row[column.key]),
                     'value': _number(row[column.key], 8),
-                    'best': method != GROUND_TRUTH
+                    'best': method not in tables.references
                     and column.text(row[column.key]) == best[column.key],
                 }
                 for column in columns
@@ -163,7 +166,7 @@ def _figures(
     ]
     return {
         'title': title,
-        'floor': comparison.floor.name,
+        'baseline': comparison.baseline.name,
         'truth': GROUND_TRUTH,
         'scale': comparison.scale,
         'methods': list(dict.fromkeys(r.method for results in by_clip.values() for r in results)),
@@ -173,11 +176,11 @@ def _figures(
     }
 
 
-def _clip(place: tuple[str, str], results: Sequence[Result], tables: Tables) -> dict[str, Any]:
+def _clip(place: tuple[str, str], results: Sequence[ClipResult], tables: Tables) -> dict[str, Any]:
     units = {column.key: column.unit for column in COLUMNS}
     methods = {}
     for result in results:
-        means = tables.of_clip(result)
+        means = tables.clips.loc[(*place, result.method)]
         methods[result.method] = {
             'settings': '; '.join([result.settings, *result.notes]),
             'means': {key: _number(means[key], 6, units[key]) for key in FRAME_FIGURES},

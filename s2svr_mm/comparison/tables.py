@@ -1,15 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The figures of a comparison as means, as CSV and as Markdown."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from .comparison import Result
-from .methods import GROUND_TRUTH
+from ..utils.tables import markdown_table
+from .comparison import ClipResult
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Column:
         digits (int): Digits after the point.
         best (str): 'most' or 'least'. Only 'most' is marked: the least warping error is that of a
             still picture.
-        unit (float): What a figure is divided by to be shown. Default: 1.
+        unit (float): What a figure is divided by to be shown. Defaults to 1.
     """
 
     key: str
@@ -31,9 +30,9 @@ class Column:
     best: str
     unit: float = 1.0
 
-    def text(self, value: float | None) -> str:
-        """The figure as tables show it; a dash where there is none."""
-        return '-' if value is None else f'{value / self.unit:.{self.digits}f}'
+    def text(self, value: float) -> str:
+        """The figure as tables show it; a dash where there is none (NaN)."""
+        return '-' if np.isnan(value) else f'{value / self.unit:.{self.digits}f}'
 
 
 COLUMNS = (
@@ -49,127 +48,101 @@ COLUMNS = (
     Column('macs', 'multiply-adds a frame, G', 1, 'least', 1e9),
 )
 FRAME_FIGURES = ('psnr_y', 'ssim_y', 'psnr_rgb', 'ssim_rgb', 'warping_error')
+_KEYS = [column.key for column in COLUMNS]
+_CLIP, _METHOD = ['set', 'clip'], ['set', 'clip', 'method']
 
 
 class Tables:
     """Results, averaged: over the frames of a clip, then over the clips of a set.
 
     Args:
-        results (Sequence[Result]): All results.
-        floor (str): Name of the method that gains are over.
+        results (Sequence[ClipResult]): All results.
+        baseline (str): Name of the method that gains are over.
+
+    Attributes:
+        frames (pd.DataFrame): Figures of each frame, by set, clip, method and frame.
+        clips (pd.DataFrame): Means by set, clip and method; seconds, parameters and multiply-adds.
+        groups (list[str]): Names of the sets.
+        references (set[str]): Methods that are what others are measured against.
     """
 
-    def __init__(self, results: Sequence[Result], floor: str) -> None:
-        self.results = list(results)
-        self._floors = {(r.group, r.clip): r for r in results if r.method == floor}
+    def __init__(self, results: Sequence[ClipResult], baseline: str) -> None:
         self.groups = list(dict.fromkeys(r.group for r in results))
-
-    def of_clip(self, result: Result) -> dict[str, float | None]:
-        """The figures of a method on a clip, by the keys of ``COLUMNS``."""
-        figures = {name: result.mean(name) for name in FRAME_FIGURES}
-        floor = self._floors[result.group, result.clip]
-        for colour in ('y', 'rgb'):
-            figures[f'gain_{colour}'] = _difference(
-                figures[f'psnr_{colour}'], floor.mean(f'psnr_{colour}')
+        self.references = {r.method for r in results if r.is_reference}
+        places = pd.MultiIndex.from_tuples([(r.group, r.clip, r.method) for r in results])
+        by_frame = [
+            pd.DataFrame(
+                {key: pd.Series(r.figures.get(key), dtype=float) for key in FRAME_FIGURES},
+                index=range(r.num_frames),
             )
-        a_frame = None if result.seconds is None else result.seconds / result.num_frames
-        return {**figures, 'seconds': a_frame, 'parameters': result.parameters, 'macs': result.macs}
+            for r in results
+        ]
+        frames = pd.concat(by_frame, keys=places, names=[*_METHOD, 'frame'])
+        clips = frames.groupby(level=_METHOD, sort=False).mean()
+        self.frames = _with_gains(frames, baseline)
+        self.clips = _with_gains(clips, baseline).assign(
+            seconds=[np.nan if r.seconds is None else r.seconds / r.num_frames for r in results],
+            parameters=pd.array([r.parameters for r in results], float),
+            macs=pd.array([r.macs for r in results], float),
+        )[_KEYS]
 
-    def of_group(self, group: str) -> dict[str, dict[str, float | None]]:
-        """The figures of each method on a set, by name; parameters and multiply-adds too."""
-        figures: dict[str, list[dict[str, float | None]]] = {}
-        for result in self.results:
-            if result.group == group:
-                figures.setdefault(result.method, []).append(self.of_clip(result))
-        return {
-            method: {column.key: _mean([clip[column.key] for clip in clips]) for column in COLUMNS}
-            for method, clips in figures.items()
-        }
+    def of_group(self, group: str) -> pd.DataFrame:
+        """The figures of each method on a set, by name; NaN where there is none."""
+        return self.clips.loc[group].groupby(level='method', sort=False).mean()
 
     def columns(self, group: str) -> list[Column]:
         """The columns in which a set has any figure."""
-        rows = self.of_group(group).values()
-        return [c for c in COLUMNS if any(row[c.key] is not None for row in rows)]
+        known = self.of_group(group).notna().any()
+        return [column for column in COLUMNS if known[column.key]]
 
     def num_clips(self, group: str) -> tuple[int, int]:
         """Clips and frames of a set."""
-        clips = {r.clip: r.num_frames for r in self.results if r.group == group}
-        return len(clips), sum(clips.values())
+        frames = self.frames.loc[group].index.droplevel('method').unique()
+        return len(frames.unique('clip')), len(frames)
 
-    def best(self, group: str) -> dict[str, float | None]:
-        """The figure to mark in each column of a set, as shown; the ground truth is left out."""
-        rows = [row for name, row in self.of_group(group).items() if name != GROUND_TRUTH]
-        best = {}
-        for column in COLUMNS:
-            known = [row[column.key] for row in rows if row[column.key] is not None]
-            marked = column.best == 'most' and known
-            best[column.key] = column.text(max(known)) if marked else None
-        return best
+    def best(self, group: str) -> dict[str, str | None]:
+        """The figure to mark in each column of a set, as shown; references are left out."""
+        rows = self.of_group(group).drop(index=self.references, errors='ignore')
+        return {
+            column.key: column.text(rows[column.key].max())
+            if column.best == 'most' and rows[column.key].notna().any()
+            else None
+            for column in COLUMNS
+        }
 
     def to_markdown(self) -> str:
         """A table for each set; the best figure of a column is bold."""
-        parts = []
-        for group in self.groups:
-            clips, frames = self.num_clips(group)
-            columns, best = self.columns(group), self.best(group)
-            lines = [['method', *(column.heading for column in columns)]]
-            lines.append(['---', *('---:' for _ in columns)])
-            for method, row in self.of_group(group).items():
-                cells = [(column.text(row[column.key]), best[column.key]) for column in columns]
-                bold = method != GROUND_TRUTH
-                cells = [f'**{cell}**' if bold and cell == top else cell for cell, top in cells]
-                lines.append([_escaped(method), *cells])
-            table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
-            clips_text = f'{clips} clip{"s" * (clips > 1)}, {frames} frames'
-            parts.append(f'### {_escaped(group)}\n\n{clips_text}\n\n{table}\n')
-        return '\n'.join(parts)
+        return '\n'.join(self._section(group) for group in self.groups)
+
+    def _section(self, group: str) -> str:
+        clips, frames = self.num_clips(group)
+        columns, best = self.columns(group), self.best(group)
+        rows = []
+        for method, row in self.of_group(group).iterrows():
+            cells = [(column.text(row[column.key]), best[column.key]) for column in columns]
+            bold = method not in self.references
+            rows.append([method, *(f'**{c}**' if bold and c == top else c for c, top in cells)])
+        table = markdown_table(['method', *(column.heading for column in columns)], rows)
+        count = f'{clips} clip{"s" * (clips > 1)}, {frames} frames'
+        return f'### {group}\n\n{count}\n\n{table}'
 
     def to_csv(self) -> str:
         """All figures: of each frame, of each clip (frame 'mean') and of each set (clip 'mean')."""
-        text = io.StringIO()
-        keys = [column.key for column in COLUMNS]
-        writer = csv.DictWriter(
-            text, ['set', 'clip', 'method', 'frame', *keys], lineterminator='\n'
-        )
-        writer.writeheader()
+        parts = []
         for group in self.groups:
-            for method, row in self.of_group(group).items():
-                writer.writerow(dict(set=group, clip='mean', method=method, frame='mean', **row))
-            for result in self.results:
-                if result.group != group:
-                    continue
-                place = dict(set=group, clip=result.clip, method=result.method)
-                writer.writerow(dict(**place, frame='mean', **self.of_clip(result)))
-                for index in range(result.num_frames):
-                    writer.writerow(dict(**place, frame=index, **self._of_frame(result, index)))
-        return text.getvalue()
-
-    def _of_frame(self, result: Result, index: int) -> dict[str, float | None]:
-        floor = self._floors[result.group, result.clip]
-        figures = {name: _at(result, name, index) for name in FRAME_FIGURES}
-        for colour in ('y', 'rgb'):
-            figures[f'gain_{colour}'] = _difference(
-                figures[f'psnr_{colour}'], _at(floor, f'psnr_{colour}', index)
-            )
-        return figures
+            means = self.of_group(group).reset_index().assign(clip='mean', frame='mean')
+            clips = self.clips.loc[group].reset_index().assign(frame='mean')
+            frames = self.frames.loc[group].reset_index()
+            parts += [part.assign(set=group) for part in (means, clips, frames)]
+        table = pd.concat(parts).reindex(columns=['set', 'clip', 'method', 'frame', *_KEYS])
+        return table.to_csv(index=False, lineterminator='\n')
 
 
-def _at(result: Result, figure: str, index: int) -> float | None:
-    values = result.figures.get(figure, [])
-    return values[index] if index < len(values) else None
-
-
-def _difference(a: float | None, b: float | None) -> float | None:
-    """``a - b``; none where both are infinite, for two perfect clips gain nothing over another."""
-    if a is None or b is None:
-        return None
-    return 0.0 if a == b else a - b
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _escaped(name: str) -> str:
-    return name.replace('|', '\\|')
+def _with_gains(figures: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Add what PSNR is better than that of the baseline on the same clip or frame."""
+    own = figures[['psnr_y', 'psnr_rgb']]
+    base = own.xs(baseline, level='method')
+    base = base.reindex(own.index.droplevel('method')).set_axis(own.index)
+    # Two perfect clips gain nothing over another, where the difference is none.
+    gain = (own - base).mask(own == base, 0.0)
+    return figures.assign(gain_y=gain['psnr_y'], gain_rgb=gain['psnr_rgb'])

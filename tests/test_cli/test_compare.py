@@ -10,6 +10,8 @@ from helpers.browser import started
 from helpers.comparison_models import write_basicvsr, write_model
 from helpers.tool_process import CHECKOUT
 
+from s2svr_mm.utils.files import WORK_FOLDER
+
 QUICK = '--window', '8', '--tile', '0', '--device', 'cpu'
 # Imported by a config, it makes the writing of a frame end in something else.
 TRAP = """
@@ -98,7 +100,7 @@ def test_compare(run_tool, models, clip_pairs, tmp_path):
     for a, b in zip(same, made, strict=True):
         assert a['psnr_y'] == b['psnr_y']
     assert 'All of them' in (out / 'report.html').read_text()
-    assert not (out / '.unfinished').exists()
+    assert not (out / WORK_FOLDER).exists()
 
 
 def test_killed_run_goes_on(run_tool, models, set_trap, clip_pairs, tmp_path):
@@ -110,7 +112,7 @@ def test_killed_run_goes_on(run_tool, models, set_trap, clip_pairs, tmp_path):
     results = tmp_path / 'out' / 'results'
     whole = {path.parent.name for path in results.rglob('result.json')}
     assert whole == {'ground truth', 'bicubic', 'first'}
-    assert list((tmp_path / 'out' / '.unfinished').iterdir())
+    assert list((tmp_path / 'out' / WORK_FOLDER).iterdir())
     before = {path: path.stat().st_mtime_ns for path in results.rglob('*.*')}
 
     remove_trap()
@@ -120,7 +122,7 @@ def test_killed_run_goes_on(run_tool, models, set_trap, clip_pairs, tmp_path):
     straight = run_tool(*args, '--out', 'straight')
     assert straight.status == 0, straight.output
     assert contents(results) == contents(tmp_path / 'straight' / 'results')
-    assert not (tmp_path / 'out' / '.unfinished').exists()
+    assert not (tmp_path / 'out' / WORK_FOLDER).exists()
 
 
 def test_scale_1(run_tool, clip_pairs, tmp_path):

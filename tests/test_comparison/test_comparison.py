@@ -309,7 +309,7 @@ class TestRun:
 def test_tables(comparison):
     made = comparison()
     results = made.run()
-    tables = Tables(results, made.floor.name)
+    tables = Tables(results, made.baseline.name)
     psnr = {
         method: np.mean(
             [
@@ -320,7 +320,7 @@ def test_tables(comparison):
         )
         for method in ('bicubic', 'a')
     }
-    row = tables.of_group('set')['a']
+    row = tables.of_group('set').loc['a']
     assert row['psnr_y'] == pytest.approx(psnr['a'])
     assert row['gain_y'] == pytest.approx(psnr['a'] - psnr['bicubic'])
     of_set, of_own = tables.to_markdown().split('### own')

@@ -12,7 +12,7 @@ from helpers.comparison_models import write_basicvsr, write_model
 
 from s2svr_mm.comparison import clips as data
 from s2svr_mm.comparison import report
-from s2svr_mm.comparison.comparison import Comparison, Result
+from s2svr_mm.comparison.comparison import ClipResult, Comparison
 from s2svr_mm.comparison.methods import load_methods
 from s2svr_mm.comparison.pictures import clip_pictures, data_uri
 from s2svr_mm.comparison.tables import Tables
@@ -102,7 +102,7 @@ def test_pictures_are_of_the_frames(compared):
 
 
 def test_crops_are_where_the_networks_differ(tmp_path):
-    """Not where both differ from the floor, and not twice at about the same time."""
+    """Not where both differ from the baseline, and not twice at about the same time."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (20, 200, 320, 3)).astype(np.uint8)
     frames = {name: frames.copy() for name in ('bicubic', 'a', 'b')}
@@ -117,8 +117,9 @@ def test_crops_are_where_the_networks_differ(tmp_path):
         for index, frame in enumerate(clip):
             write_png(tmp_path / name / f'{index:08d}.png', frame)
         results.append(
-            Result(
-                name, 'set', 'clip', (200, 320), 20, '', [], 1.0, None, None, {}, tmp_path / name
+            ClipResult(
+                *(name, 'set', 'clip', False, (200, 320), 20, '', [], 1.0, None, None, {}),
+                tmp_path / name,
             )
         )
     networks = [SimpleNamespace(name=name, flow=lambda *_: None) for name in ('a', 'b')]
