@@ -23,7 +23,8 @@ setup: $(READY)
 # A .venv whose installation was stopped looks whole and is not: it is made anew.
 $(READY): pyproject.toml dev/install.sh
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or 3.12 found: make PYTHON=/path/to/python3.11'; exit 1; }
-	@test ! -e .venv -o -e .venv/.begun || { echo '.venv is not one of make setup: remove it first.'; exit 1; }
+	@test ! -e .venv -o ! -L .venv -a -e .venv/.begun || \
+		{ echo '.venv is not one that make setup made: remove it first.'; exit 1; }
 	test -e $@ || $(PYTHON) -m venv --clear .venv
 	touch .venv/.begun
 	rm -f $@

@@ -227,6 +227,7 @@ SCRIPT = """
 import sys
 {before}
 import s2svr_mm
+assert 'mmflow' not in sys.modules
 from s2svr_mm.compat import mmcv_ops
 import mmcv.ops, mmagic.models, mmagic.datasets, mmagic.engine, mmagic.evaluation
 from mmagic.models.editors.edvr.edvr_net import modulated_deform_conv2d as of_edvr

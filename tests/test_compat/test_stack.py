@@ -198,8 +198,3 @@ def test_report(overlay, capsys):
     assert all(f'\n{name} ' in out for name in ('torch', 'mmagic', 'tqdm', 'mmflow'))
     assert "mmcv's operators are" in out
     assert 'All that s2svr_mm needs is there, and imports.' in out
-
-
-def test_import_is_quiet_and_leaves_mmflow_alone(overlay):
-    done = run_python('-c', 'import s2svr_mm, sys; print("mmflow" in sys.modules)', overlay=overlay)
-    assert (done.stdout, done.stderr) == ('False\n', '')
