@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.files import read_weights
 from ..checkpoints.matching import load_into
-from ..errors import ConfigError
+from ..errors import ConfigError, S2SVRError
 from ..evaluation import mean_errors, sample_errors
 from ..io.flow_files import flow_to_rgb
 from ..io.images import encode_png
@@ -186,6 +186,7 @@ def evaluate_flow(
 
     Raises:
         DataError: If the data cannot be used.
+        NonFiniteError: If an estimator finds NaN or infinity.
     """
     meters = [_Meter(estimator) for estimator in estimators]
     table = FlowTable()
@@ -199,7 +200,10 @@ def evaluate_flow(
                 estimated, cost = estimator(frames[:1], frames[1:])
                 flow = flow_at(estimated.float(), true.shape[1:])[0].cpu().numpy()
                 scenes = table.rows.setdefault((estimator.name, kind), {})
-                scenes[scene] = sample_errors(flow, truth.to_dict()) | cost
+                try:
+                    scenes[scene] = sample_errors(flow, truth.to_dict()) | cost
+                except S2SVRError as error:
+                    raise type(error)(f'{estimator.name}, {scene}, {kind}: {error}') from error
                 if pictures:
                     longest = np.linalg.norm(true, axis=0)[valid].max()
                     name = f'{kind}_{estimator.name.replace(" ", "_")}'

@@ -10,6 +10,7 @@ import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmagic.registry import METRICS
 
+from ..errors import DataError, NonFiniteError
 from ..ops.occlusion import inside_frame
 from ..ops.warp import warp
 
@@ -158,8 +159,9 @@ def flow_errors(
         ``EPE_visible`` and ``EPE_hidden``; NaN where there is no such pixel.
 
     Raises:
-        ValueError: If the shapes differ, no pixel is valid, or the estimate is NaN or infinite at
-            one that is.
+        ValueError: If the shapes differ.
+        DataError: If no pixel is valid.
+        NonFiniteError: If the estimate is NaN or infinite at a valid pixel.
     """
     if estimated.shape != true.shape or valid.shape != true.shape[1:]:
         raise ValueError(
@@ -167,11 +169,11 @@ def flow_errors(
             f'{valid.shape}: they must be of one size.'
         )
     if not valid.any():
-        raise ValueError('The true flow is unknown at every pixel.')
+        raise DataError('The true flow is unknown at every pixel.')
     error = np.linalg.norm(estimated - true, axis=0)[valid]
     motion = np.linalg.norm(true, axis=0)[valid]
     if not np.isfinite(error).all():
-        raise ValueError(
+        raise NonFiniteError(
             f'The estimated flow is NaN or infinite at {(~np.isfinite(error)).sum()} pixels.'
         )
     seen = np.ones_like(error, dtype=bool) if visible is None else visible[valid]

@@ -89,7 +89,7 @@ def cells_of(table):
     return rows
 
 
-@pytest.mark.parametrize('case', ['data', 'weights', 'config', 'out'])
+@pytest.mark.parametrize('case', ['data', 'weights', 'config', 'out', 'unknown'])
 def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
     teacher = CHECKOUT / 'configs' / 'flow_teacher.py'
@@ -101,7 +101,11 @@ def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
         ),
         'config': ([scenes, '--model', 'a', tmp_path / 'b.py', '-'], 'there is no config'),
         'out': ([scenes, '--out', tmp_path / 'table.txt'], '--out writes .md and .csv'),
+        'unknown': ([scenes], 'zero flow, Yard, clean: The true flow is unknown at every pixel'),
     }[case]
+    if case == 'unknown':
+        nothing = np.full((66, 80, 2), 1e10, np.float32)
+        mmcv.flowwrite(nothing, str(scenes / 'Yard' / 'flow10.flo'))
     result = run_tool('evaluate_flow', *args)
     assert result.status == 1
     assert message in result.output

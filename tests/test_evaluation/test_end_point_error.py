@@ -6,6 +6,7 @@ from mmagic.registry import EVALUATORS
 from mmagic.structures import DataSample
 from mmagic.utils import register_all_modules
 
+from s2svr_mm.errors import DataError, NonFiniteError
 from s2svr_mm.evaluation import flow_errors, mean_errors, sample_errors
 
 
@@ -89,11 +90,11 @@ def test_bad_input_is_named():
     zeros, valid = np.zeros((2, 4, 5)), np.ones((4, 5), bool)
     with pytest.raises(ValueError, match=r'\(2, 4, 6\), the true one \(2, 4, 5\)'):
         flow_errors(np.zeros((2, 4, 6)), zeros, valid)
-    with pytest.raises(ValueError, match='unknown at every pixel'):
+    with pytest.raises(DataError, match='unknown at every pixel'):
         flow_errors(zeros, zeros, ~valid)
     broken = zeros.copy()
     broken[0, 1, 2] = np.nan
-    with pytest.raises(ValueError, match='NaN or infinite at 1 pixels'):
+    with pytest.raises(NonFiniteError, match='NaN or infinite at 1 pixels'):
         flow_errors(broken, zeros, valid)
     # Where nothing is known, nothing is asked.
     valid[1, 2] = False

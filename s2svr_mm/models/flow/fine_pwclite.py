@@ -199,7 +199,7 @@ class FinePWCLite(StrictInit):
             :meth:`PWCLite.flow_pyramid`.
 
         Raises:
-            ValueError: If the shapes differ or are not (n, 3, h, w).
+            DataError: If the frames are no pair; see :func:`.check_pair`.
         """
         coarse = self.coarse.flow_pyramid(ref, supp)
         return [*self._refine(ref, supp, coarse[0]), *coarse]
@@ -216,7 +216,7 @@ class FinePWCLite(StrictInit):
             live on ``second``.
 
         Raises:
-            ValueError: If the shapes differ or are not (n, 3, h, w).
+            DataError: If the frames are no pair; see :func:`.check_pair`.
         """
         coarse = self.coarse.flow_pyramids(first, second)
         ref, supp = torch.cat((first, second)), torch.cat((second, first))

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...checkpoints.matching import StrictInit
+from ...errors import DataError
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
 from ...ops.padding import pad_to
@@ -215,7 +216,7 @@ class PWCLite(StrictInit):
             ``ref``.
 
         Raises:
-            ValueError: If the shapes differ or are not (n, 3, h, w).
+            DataError: If the frames are no pair; see :func:`check_pair`.
         """
         return self.flow_pyramid(ref, supp)[0]
 
@@ -232,7 +233,7 @@ class PWCLite(StrictInit):
             pixels of its size.
 
         Raises:
-            ValueError: If the shapes differ or are not (n, 3, h, w).
+            DataError: If the frames are no pair; see :func:`check_pair`.
         """
         check_pair(ref, supp)
         levels = [level.chunk(2) for level in self._features(torch.cat((ref, supp)))]
@@ -250,7 +251,7 @@ class PWCLite(StrictInit):
             live on ``second``.
 
         Raises:
-            ValueError: If the shapes differ or are not (n, 3, h, w).
+            DataError: If the frames are no pair; see :func:`check_pair`.
         """
         check_pair(first, second)
         both = self._features(torch.cat((first, second)))
@@ -317,20 +318,26 @@ class PWCLite(StrictInit):
 
 
 def check_pair(ref: Tensor, supp: Tensor) -> None:
-    """Refuses what is no pair of frames.
+    """Refuse what is no pair of frames.
 
     Args:
         ref (Tensor): Reference frames.
         supp (Tensor): Supporting frames.
 
     Raises:
-        ValueError: If the shapes differ or are not (n, 3, h, w).
+        DataError: If the shapes differ or are not (n, 3, h, w), or a value is NaN or infinite.
     """
     if ref.shape != supp.shape or ref.ndim != 4 or ref.shape[1] != 3:
-        raise ValueError(
+        raise DataError(
             'Flow needs two batches of frames of one shape (n, 3, h, w), but got '
             f'{tuple(ref.shape)} and {tuple(supp.shape)}.'
         )
+    for name, frames in (('reference', ref), ('supporting', supp)):
+        if not frames.isfinite().all():
+            raise DataError(
+                f'The {name} frames hold {(~frames.isfinite()).sum()} values that are NaN or '
+                'infinite: flow needs RGB in [0, 1].'
+            )
 
 
 def unit_features(features: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from mmagic.utils import register_all_modules
 
 from benchmarks.reference_s2svr import plain_cost_volume
 from s2svr_mm.compat import import_mmflow
-from s2svr_mm.errors import CheckpointError
+from s2svr_mm.errors import CheckpointError, DataError
 from s2svr_mm.models.flow import DISFlow, MMFlowEstimator, ZeroFlow, adaptors
 
 PWCNET = 'pwcnet/pwcnet_8xb1_slong_flyingchairs-384x448.py'
@@ -130,8 +130,12 @@ def test_dis_finds_a_translation_and_zero_flow_does_not(moving_pair):
     assert DISFlow()(ref[..., :3, :5], supp[..., :3, :5]).shape == (1, 2, 3, 5)
 
 
-@pytest.mark.parametrize('kind', ['ZeroFlow', 'DISFlow', 'SPyNet', 'PWCLite'])
-def test_pairs_of_different_sizes_are_named(kind):
+@pytest.mark.parametrize('kind', ['ZeroFlow', 'DISFlow', 'SPyNet', 'PWCLite', 'FinePWCLite'])
+def test_what_is_no_pair_is_named(kind):
     estimator = MODELS.build(dict(type=kind))
+    broken = torch.rand(1, 3, 32, 32)
+    broken[0, 1, 2, 3:5] = torch.tensor((torch.nan, torch.inf))
+    with pytest.raises(DataError, match='supporting frames hold 2 values that are NaN or infinite'):
+        estimator(torch.rand(1, 3, 32, 32), broken)
     with pytest.raises(ValueError, match=r'\(1, 3, 32, 32\) and \(1, 3, 32, 40\)'):
         estimator(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 40))

@@ -156,6 +156,3 @@ def test_bad_input_is_named():
         FinePWCLite(windows=(9,))
     with pytest.raises(ValueError, match=r'as many channels as dilations.* dilations=\(1, 2\)'):
         FinePWCLite(dilations=(1, 2))
-    estimator = fine()
-    with pytest.raises(ValueError, match=r'\(1, 3, 32, 32\) and \(1, 3, 32, 40\)'):
-        estimator(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 40))
