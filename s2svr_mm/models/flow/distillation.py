@@ -3,6 +3,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -92,7 +93,8 @@ class FlowDistillHead(BaseModule):
         if isinstance(teacher, dict):
             _check_names_weights(teacher)
             teacher = MODELS.build(teacher)
-        self.teacher = None if teacher is None else _frozen(copy.deepcopy(teacher))
+        # None until `follow` knows of whom it is the average.
+        self.teacher: Any = _frozen(copy.deepcopy(teacher)) if teacher is not None else None
         if self.averages:
             self.register_buffer('num_averaged', torch.zeros((), dtype=torch.long))
 
@@ -175,7 +177,7 @@ class FlowDistillHead(BaseModule):
         if self.pairings == 'all':
             found += self._other_pairings(student, clean, degraded)
         losses = [self._losses(flow, taught, visible, ref, supp) for flow in found]
-        return {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
+        return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
 
     def _losses(
         self, flow: Tensor, taught: Tensor, visible: Tensor, ref: Tensor, supp: Tensor
@@ -239,7 +241,7 @@ def _check_names_weights(teacher: dict) -> None:
         )
 
 
-def _frozen(module: nn.Module) -> nn.Module:
+def _frozen(module: Any) -> nn.Module:
     """Turns all parameters of a module into buffers, and sets it to evaluate."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

@@ -36,8 +36,9 @@ def neighbour_flows(
     """
     size = frames[0].shape[-2:]
     frames = [resize_input(frame, input_size) for frame in frames]
-    if hasattr(estimator, 'neighbour_flows'):
-        flows = estimator.neighbour_flows(frames)
+    of_its_own = getattr(estimator, 'neighbour_flows', None)
+    if of_its_own is not None:
+        flows = of_its_own(frames)
     else:
         earlier, later = list(frames[:-1]), list(frames[1:])
         both = list(in_chunks(estimator, later + earlier, earlier + later))

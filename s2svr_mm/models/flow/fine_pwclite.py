@@ -2,6 +2,7 @@
 """Flow that reaches the pixel: levels at a half and the whole of the frames' size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -174,7 +175,7 @@ class FinePWCLite(StrictInit):
             )
         if coarse is None:
             coarse = dict(type='PWCLite', normalize_features=True)
-        self.coarse = MODELS.build(coarse) if isinstance(coarse, dict) else coarse
+        self.coarse: Any = MODELS.build(coarse) if isinstance(coarse, dict) else coarse
         self.windows = tuple(windows)
         self.features = FineFeatures(features)
         self.at_half = FineDecoder(features, radii[0], half_channels, dilations)

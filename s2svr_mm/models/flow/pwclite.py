@@ -201,8 +201,9 @@ class PWCLite(StrictInit):
         if self.normalize_features and fresh:
             with torch.no_grad():
                 self.decoder.conv1.weight[:, : (2 * self.radius + 1) ** 2] *= 10
-                for conv in self.reduce:
-                    conv.weight *= 0.1
+                for name, parameter in self.reduce.named_parameters():
+                    if name.endswith('weight'):
+                        parameter.mul_(0.1)
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
         """Estimates the flow of pairs of frames.
@@ -347,7 +348,7 @@ def unit_features(features: Tensor) -> Tensor:
     return features * torch.rsqrt(features.square().mean(1, keepdim=True) + 1e-4)
 
 
-def _enlarged(flows: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
+def _enlarged(flows: Sequence[Tensor], size: Sequence[int]) -> list[Tensor]:
     """Brings the flows of the levels to four times their size, finest first, without padding."""
     h, w = size
     return [

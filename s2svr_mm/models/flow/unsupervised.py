@@ -2,9 +2,9 @@
 """A flow estimator alone, trained without labels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
@@ -81,7 +81,7 @@ class UnsupervisedFlow(BaseModel):
             raise ValueError(f'warp_iters={self.warp_iters} needs known_warps.')
         if known_warps is None and photometric_loss is None and flow_head is None:
             raise ValueError('Nothing teaches: known_warps, photometric_loss, flow_head are None.')
-        self.estimator = MODELS.build(estimator)
+        self.estimator: Any = MODELS.build(estimator)
         self.known_warps = _build(known_warps)
         self.warp_loss = _build(warp_loss)
         self.photometric_loss = _build(photometric_loss)
@@ -143,7 +143,7 @@ class UnsupervisedFlow(BaseModel):
             checked = iteration >= self.occlusion_begin
             both_ways = (first, second, on_first, on_second), (second, first, on_second, on_first)
             terms = [self._photometric(*way, checked) for way in both_ways]
-            losses['loss_photometric'] = sum(terms) / 2
+            losses['loss_photometric'] = torch.stack(terms).mean()
         if self.smoothness_loss is not None:
             losses['loss_smooth'] = self._smoothness((first, second), (on_first, on_second))
         if self.flow_head is not None and self.flow_head.active(iteration):
@@ -159,7 +159,8 @@ class UnsupervisedFlow(BaseModel):
         if hasattr(self.estimator, 'flow_pyramids'):
             return self.estimator.flow_pyramids(first, second)
         flow = self.estimator(torch.cat((first, second)), torch.cat((second, first)))
-        return tuple([direction] for direction in flow.chunk(2))
+        on_first, on_second = flow.chunk(2)
+        return [on_first], [on_second]
 
     def _warp_loss(self, inputs: Tensor, iteration: int) -> Tensor:
         ref, supp, flow = self.known_warps(inputs.flatten(0, 1), iteration)
@@ -171,7 +172,7 @@ class UnsupervisedFlow(BaseModel):
             estimated = self.estimator.flow_pyramid(ref, supp)
         else:
             estimated = [self.estimator(ref, supp)]
-        return sum(self.warp_loss(level, flow) for level in estimated) / len(estimated)
+        return torch.stack([self.warp_loss(level, flow) for level in estimated]).mean()
 
     def _photometric(
         self,
@@ -198,13 +199,13 @@ class UnsupervisedFlow(BaseModel):
         """Smoothness of the finest flow, at the quarter of the size that it is estimated at."""
         terms = []
         for frame, flows in zip(frames, pyramids, strict=True):
-            size = [max(2, -(-side // 4)) for side in frame.shape[-2:]]
+            size = tuple(max(2, -(-side // 4)) for side in frame.shape[-2:])
             small = F.interpolate(frame, size, mode='area')
             terms.append(self.smoothness_loss(rescale_flow(flows[0], size)[0], small))
-        return sum(terms) / 2
+        return torch.stack(terms).mean()
 
 
-def _build(cfg: dict | None) -> nn.Module | None:
+def _build(cfg: dict | None) -> Any:
     return None if cfg is None else MODELS.build(cfg)
 
 
