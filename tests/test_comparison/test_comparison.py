@@ -297,6 +297,27 @@ class TestRun:
         assert 'set/000 by a is made again: another frame is gone' in capsys.readouterr().err
         assert (tmp_path / 'out/results/set/000/a/00000001.png').is_file()
 
+    @pytest.mark.parametrize('name', ['results.csv', 'results/set/000/a/holiday.png'])
+    def test_nothing_foreign_is_replaced(self, comparison, tmp_path, name):
+        """Found out before anything is restored, or when it comes to that folder."""
+        theirs = tmp_path / 'out' / name
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text('precious')
+        with pytest.raises(OutputError, match=f'holds {theirs.name}, which this program did not'):
+            comparison(['a']).run()
+        assert theirs.read_text() == 'precious'
+        assert (tmp_path / 'out' / 'results').exists() == (name != 'results.csv')
+
+    def test_a_result_that_was_changed_by_hand_stays(self, comparison, tmp_path):
+        comparison(['a']).run()
+        frame = tmp_path / 'out/results/set/000/a/00000001.png'
+        cv2.imwrite(str(frame), cv2.imread(str(frame)) // 2)
+        edited = frame.read_bytes()
+        write_model(tmp_path, 'a', seed=7)
+        with pytest.raises(OutputError, match=r'holds 00000001\.png'):
+            comparison(['a']).run()
+        assert frame.read_bytes() == edited
+
     def test_one_process_at_a_time(self, tmp_path):
         taken = pytest.raises(OutputError, match='another process')
         with output_folder(tmp_path / 'out'), taken, output_folder(tmp_path / 'out'):

@@ -137,6 +137,19 @@ class TestPrepareClips:
         assert (dst / 'train/gt/trip/day10/00000000.png').stat().st_mtime_ns == time
         assert len(frames(dst / 'train/lq/walk')) == len(frames(dst / 'train/gt/walk')) == 9
 
+    @pytest.mark.parametrize('kind', ['lq', 'gt'])
+    def test_a_folder_that_is_not_ours_is_left_alone(self, src, dst, kind):
+        theirs = dst / 'train' / kind / 'walk'
+        theirs.mkdir(parents=True)
+        (theirs / '00000000.png').write_text('precious')
+        (theirs / 'notes.txt').write_text('precious')
+        with pytest.raises(OutputError, match=r'walk holds .*which this program did not make'):
+            prepare_clips(src, dst)
+        assert {p.name: p.read_text() for p in theirs.iterdir()} == {
+            '00000000.png': 'precious',
+            'notes.txt': 'precious',
+        }
+
     def test_half_a_pair_is_made_again(self, src, dst):
         prepare_clips(src, dst)
         shutil.rmtree(dst / 'train/lq/walk')
