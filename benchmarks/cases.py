@@ -4,7 +4,6 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 
 from benchmarks.reference_s2svr import PlainS2SVRNet
 from s2svr_mm.errors import DataError
-from s2svr_mm.io.frames import iterate_frames
+from s2svr_mm.io.clips import open_reader
+from s2svr_mm.io.images import to_levels
 from s2svr_mm.models import PWCLite, S2SVRNet, S2SVRPlusNet
 from s2svr_mm.models.conv_gru import ResConvGRU
 from s2svr_mm.models.conversion import to_official
@@ -273,7 +273,7 @@ def read_clip(path: str, frames: int, size: tuple[int, int]) -> Tensor:
     Raises:
         DataError: There are fewer frames, or they are smaller.
     """
-    read = np.stack(list(islice(iterate_frames(path), frames)))
+    read = np.stack([to_levels(f.rgb) for f in open_reader(path).iterate(0, frames)])
     _, height, width, _ = read.shape
     if len(read) < frames or height < size[0] or width < size[1]:
         raise DataError(

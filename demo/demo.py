@@ -106,18 +106,19 @@ def prepare_data() -> None:
     if done.exists():
         print(f'{DATA} is there already')
         return
-    from s2svr_mm.io.video import read_video
+    from s2svr_mm.io.clips import open_reader
 
     video = find_clip('bikes.mp4')
+    reader = open_reader(str(video))
     shutil.rmtree(DATA, ignore_errors=True)
     shots = {f'train/{name}': frames for name, frames in TRAIN_SHOTS.items()}
     shots[f'val/{TEST_SHOT}'] = TEST_FRAMES
     for shot, (first, end) in shots.items():
         part, name = shot.split('/')
         print(f'{end - first} frames of {video.name} -> {DATA / part}/{{gt,lq}}/{name}', flush=True)
-        for index, frame in enumerate(read_video(str(video), range(first, end))):
-            save(DATA / part / 'gt' / name / f'{index:08d}.png', frame)
-            save(DATA / part / 'lq' / name / f'{index:08d}.png', resize(frame, 1 / 4))
+        for index, frame in enumerate(reader.iterate(first, end)):
+            save(DATA / part / 'gt' / name / f'{index:08d}.png', frame.rgb)
+            save(DATA / part / 'lq' / name / f'{index:08d}.png', resize(frame.rgb, 1 / 4))
     done.touch()
 
 

@@ -5,7 +5,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from ..datasets import VideoClipDataset
 from ..datasets.preparation.degradations import check_name, degrade_frames
 from ..datasets.preparation.writing import write_folders
 from ..errors import ConfigError, DataError
-from ..io.clips import find_clips, open_clip, open_reader
-from ..io.frames import iterate_frames, read_frames
+from ..io.clips import find_clips, open_reader
+from ..io.images import to_levels
 
 _KEEP_SIZE = 'blur', 'qp'
 
@@ -41,25 +40,25 @@ class ComparedClip:
 
     def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield the frames with their ground truth, (h, w, 3), RGB, float32 in [0, 255]."""
-        degraded = islice(iterate_frames(self.lq), self.num_frames)
+        degraded = _levels(self.lq, self.num_frames)
         if self.gt is None:
-            for frame in degraded:
-                yield frame.astype(np.float32), None
+            yield from ((frame.astype(np.float32), None) for frame in degraded)
             return
-        truths = islice(iterate_frames(self.gt), self.num_frames)
+        truths = _levels(self.gt, self.num_frames)
         for frame, truth in zip(degraded, truths, strict=True):
             yield frame.astype(np.float32), truth.astype(np.float32)
 
     def degraded(self, indices: Sequence[int]) -> list[np.ndarray]:
         """Read some of the frames that are restored, (h, w, 3), RGB, [0, 255]."""
-        references = open_clip(self.lq).references()
-        return read_frames([references[index] for index in indices])
+        return [to_levels(frame.rgb) for frame in open_reader(self.lq).read(indices)]
 
     def fingerprint(self) -> dict[str, str | int | None]:
         """What changes when the data does, as plain data."""
         return {
-            'input': open_reader(self.lq).fingerprint(),
-            'ground truth': None if self.gt is None else open_reader(self.gt).fingerprint(),
+            'input': open_reader(self.lq).fingerprint(0, self.num_frames),
+            'ground truth': None
+            if self.gt is None
+            else open_reader(self.gt).fingerprint(0, self.num_frames),
             'number of frames': self.num_frames,
         }
 
@@ -87,8 +86,8 @@ def paired_clips(
     clips = []
     found = VideoClipDataset(dict(img=lq, gt=gt), test_mode=True)
     for info in (found.get_data_info(index) for index in range(len(found))):
-        first, true = (read_frames(info[name][:1])[0] for name in ('img_path', 'gt_path'))
-        size, true_size = first.shape[:2], true.shape[:2]
+        described = (info[f'{name}_clip'].info for name in ('img', 'gt'))
+        size, true_size = ((clip.height, clip.width) for clip in described)
         if (size[0] * scale, size[1] * scale) != true_size:
             raise DataError(
                 f'{group}, clip "{info["key"]}": the frames of {lq} are {_size(size)} and those of '
@@ -148,14 +147,14 @@ def degraded_clips(
         find_clips(gt).items(), desc=f'{group}: {degradation}', unit='clips', disable=not progress
     )
     for key, path in found:
-        provenance = f'{open_reader(path).fingerprint()} {degradation} {scale} {frames}'
+        provenance = f'{open_reader(path).fingerprint(0, frames)} {degradation} {scale} {frames}'
         name = hashlib.sha256(provenance.encode()).hexdigest()[:16]
         lq_folder, gt_folder = (folder / name / kind for kind in ('lq', 'gt'))
-        pairs = degrade_frames(islice(iterate_frames(path), frames), degradation, scale)
+        pairs = degrade_frames(_levels(path, frames), degradation, scale)
         write_folders([lq_folder, gt_folder], (pair[::-1] for pair in pairs), folder)
         if not os.listdir(lq_folder):
             raise DataError(f'{path} is too short for --degrade {degradation}')
-        length = open_clip(str(lq_folder)).num_frames
+        length = open_reader(str(lq_folder)).num_frames
         clips.append(ComparedClip(group, key, str(lq_folder), str(gt_folder), length))
     return clips
 
@@ -175,7 +174,7 @@ def clips_without_truth(group: str, src: str, frames: int | None = None) -> list
         DataError: There are none, or they can't be read.
     """
     check_exists(group, src)
-    found = {key: open_clip(path) for key, path in find_clips(src).items()}
+    found = {key: open_reader(path) for key, path in find_clips(src).items()}
     return [
         ComparedClip(group, key, clip.path, None, min(frames or clip.num_frames, clip.num_frames))
         for key, clip in found.items()
@@ -196,6 +195,11 @@ def check_exists(group: str, path: str) -> None:
         raise DataError(
             f'{group}: there is no {path}. Give a folder of frames, a video, or a folder of such'
         )
+
+
+def _levels(path: str, stop: int | None = None) -> Iterator[np.ndarray]:
+    """The frames of a clip, (h, w, 3), RGB, [0, 255], up to a number."""
+    return (to_levels(frame.rgb) for frame in open_reader(path).iterate(0, stop))
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,17 +1,22 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Clips of degraded frames with their ground truth, without an annotation file."""
 
+import codecs
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from ..errors import DataError
-from ..io.clips import Clip, find_clips, locate_clip, open_clip
+from ..io.clips import find_clips, locate_clip, number_of, open_reader
+from ..io.images import ImageReader
 from ..io.paths import IMAGE_SUFFIXES, suffix_of
+from ..io.reader import Reader
 
 
 @DATASETS.register_module()
@@ -20,14 +25,16 @@ class VideoClipDataset(BaseDataset):
 
     ``data_prefix`` names a folder for 'img' (degraded frames), for 'gt' (ground truth), or for
     both. A folder holds clips at any depth, and a clip is a folder of frames (any naming, natural
-    order), a video file, or a raw YUV 4:2:0 file. The folder may also be one clip itself. Clips of
-    'img' and 'gt' belong together by their path without a file's ending and have the same length.
+    order), a video file, an animated image, or a raw YUV file. It may also be one clip itself.
+    Clips of 'img' and 'gt' belong together by their path without a file's ending and have the same
+    length.
     With 'gt' alone, a degradation in the pipeline makes 'img'.
 
     Folders are listed and videos indexed once, when the dataset is built. A sample has mmagic's
-    keys: ``key``, ``img_path`` and ``gt_path`` (frame references in order, see
-    :mod:`s2svr_mm.io.paths`), ``num_input_frames``, ``sequence_length``, ``interval``,
-    ``reverse``; also ``scale`` and ``yuv_size`` if given. :class:`LoadClip` loads them.
+    keys: ``key``, ``img_path`` and ``gt_path`` (for each frame its file, or its place in one, such
+    as ``walk.mp4: frame 12``), ``num_input_frames``, ``sequence_length``, ``interval``,
+    ``reverse``, and ``scale`` if given; beside them ``img_clip`` and ``gt_clip`` (readers) with
+    ``img_indices`` and ``gt_indices`` (numbers of the frames). :class:`LoadClip` loads them.
 
     Args:
         data_prefix (dict[str, str]): Folders for 'img' and 'gt', relative to ``data_root``.
@@ -48,6 +55,7 @@ class VideoClipDataset(BaseDataset):
             tell it. Default: None.
         prepare (str, optional): The name that ``tools/prepare_data.py`` knows this data set by,
             for the message when a folder is missing. Default: None.
+        strict (bool): Refuse damaged videos instead of warning of them. Default: False.
         test_mode (bool): Take whole clips or their beginnings, nothing random. Default: False.
         pipeline (Sequence[dict | Callable]): Transforms. Default: ().
         **kwargs: Further arguments of :class:`mmengine.dataset.BaseDataset`.
@@ -71,6 +79,7 @@ class VideoClipDataset(BaseDataset):
         scale: int | None = None,
         yuv_size: tuple[int, int] | None = None,
         prepare: str | None = None,
+        strict: bool = False,
         test_mode: bool = False,
         pipeline: Sequence[dict | Callable] = (),
         **kwargs,
@@ -90,6 +99,7 @@ class VideoClipDataset(BaseDataset):
         self.scale = scale
         self.yuv_size = tuple(yuv_size) if yuv_size else None
         self.prepare = prepare
+        self.strict = strict
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -103,7 +113,7 @@ class VideoClipDataset(BaseDataset):
         """Find the clips and check all that can be checked without reading a frame.
 
         Returns:
-            list[dict]: For each clip its 'key' and a :class:`Clip` for 'img' and 'gt'.
+            list[dict]: For each clip its 'key' and a reader for 'img' and 'gt'.
         """
         for folder in self.data_prefix.values():
             if not os.path.exists(folder):
@@ -111,8 +121,12 @@ class VideoClipDataset(BaseDataset):
         listed = self._read_clip_list() if self.ann_file else {}
         data_list = []
         for key, paths in self._clip_paths(listed).items():
-            clips = {name: open_clip(path, self.yuv_size) for name, path in paths.items()}
+            clips = {
+                name: open_reader(path, yuv_size=self.yuv_size, strict=self.strict)
+                for name, path in paths.items()
+            }
             self._check_lengths(key, clips, listed.get(key))
+            _warn_of_flaws(key, clips)
             data_list.append(dict(key=key, **clips))
         return data_list
 
@@ -127,14 +141,13 @@ class VideoClipDataset(BaseDataset):
         """
         info = super().get_data_info(idx)
         for name in self.data_prefix:
-            clip = info.pop(name)
-            info[f'{name}_path'] = clip.references()
+            clip = info[f'{name}_clip'] = info.pop(name)
+            info[f'{name}_indices'] = list(range(clip.num_frames))
+            info[f'{name}_path'] = _places(clip, info[f'{name}_indices'])
             info['sequence_length'] = clip.num_frames
         info['num_input_frames'] = self.num_input_frames or info['sequence_length']
         if self.scale is not None:
             info['scale'] = self.scale
-        if self.yuv_size is not None:
-            info['yuv_size'] = self.yuv_size
         return info
 
     def prepare_data(self, idx: int) -> dict:
@@ -162,7 +175,8 @@ class VideoClipDataset(BaseDataset):
             chosen = indices
             if name == 'gt' and self.gt_frames == 'center':
                 chosen = [indices[length // 2]]
-            info[f'{name}_path'] = [info[f'{name}_path'][i] for i in chosen]
+            info[f'{name}_indices'] = chosen
+            info[f'{name}_path'] = _places(info[f'{name}_clip'], chosen)
         return info
 
     def _clip_paths(self, listed: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -188,19 +202,32 @@ class VideoClipDataset(BaseDataset):
         """The keys in ``ann_file``, each with the length it lists (None if it lists none)."""
         if not os.path.isfile(self.ann_file):
             raise DataError(self._missing(self.ann_file))
+        with open(self.ann_file, 'rb') as file:
+            data = file.read()
+        utf16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = data.decode('utf-16' if utf16 else 'utf-8-sig', errors='surrogateescape')
         listed: dict[str, int | None] = {}
-        with open(self.ann_file, encoding='utf-8') as file:
-            for line in filter(None, map(str.strip, file)):
-                key, _, rest = line.partition(' ')
-                if suffix_of(key) in IMAGE_SUFFIXES:
-                    key = os.path.dirname(key)
-                number = re.match(r'\s*([0-9]+)(\s|$)', rest)
+        for line in filter(None, map(str.strip, text.splitlines())):
+            if not line.startswith('#'):
+                key, rest = self._split_line(line)
+                number = re.match(r'([0-9]+)(\s|$)', rest)
                 listed[key] = int(number[1]) if number else None
         if not listed:
             raise DataError(f'The clip list {self.ann_file} is empty.')
         return listed
 
-    def _check_lengths(self, key: str, clips: dict[str, Clip], listed: int | None) -> None:
+    def _split_line(self, line: str) -> tuple[str, str]:
+        """A line's key and what follows it; a key may hold blanks, so the longest clip counts."""
+        root = next(iter(self.data_prefix.values()))
+        ends = [len(line), *(match.start() for match in re.finditer(r'\s+', line))]
+        keys = {end: _without_frame(line[:end]) for end in sorted(ends, reverse=True)}
+        exact = (end for end, key in keys.items() if os.path.exists(os.path.join(root, key)))
+        inexact = (end for end, key in keys.items() if _has_clip(root, key))
+        # What isn't there is told when it is looked for.
+        end = next(chain(exact, inexact), min(keys))
+        return keys[end], line[end:].strip()
+
+    def _check_lengths(self, key: str, clips: Mapping[str, Reader], listed: int | None) -> None:
         lengths = {name: clip.num_frames for name, clip in clips.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(
@@ -230,3 +257,40 @@ class VideoClipDataset(BaseDataset):
             f'--dst {self.data_root}\n'
             'or set data_root in the config to where it is.'
         )
+
+
+def _without_frame(path: str) -> str:
+    """The clip of a listed frame; a listed clip itself."""
+    return os.path.dirname(path) if suffix_of(path) in IMAGE_SUFFIXES and '/' in path else path
+
+
+def _has_clip(root: str, key: str) -> bool:
+    try:
+        return bool(locate_clip(root, key))
+    except DataError:
+        return False
+
+
+def _places(clip: Reader, indices: Sequence[int]) -> list[str]:
+    """Where frames come from: files, or places in one."""
+    return [
+        clip.file(index) if isinstance(clip, ImageReader) else clip.place(index)
+        for index in indices
+    ]
+
+
+def _warn_of_flaws(key: str, clips: Mapping[str, Reader]) -> None:
+    """Warn of damage, and of frames that are numbered apart, as those of other frames are."""
+    for clip in clips.values():
+        if clip.damage:
+            warnings.warn(f'{clip.path} is damaged: {clip.damage}', stacklevel=2)
+    if len(clips) == 2 and all(isinstance(clip, ImageReader) for clip in clips.values()):
+        lq, gt = (clips[name].path for name in ('img', 'gt'))
+        first, true = (number_of(clips[name].names[0]) for name in ('img', 'gt'))
+        if first is not None and true is not None and first != true:
+            warnings.warn(
+                f'Clip "{key}": the frames of {lq} are numbered from {first}, those of {gt} from '
+                f'{true}, {abs(true - first)} apart. They are taken in order; make sure that they '
+                'show the same.',
+                stacklevel=2,
+            )

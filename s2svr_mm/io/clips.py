@@ -1,154 +1,269 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Finding clips on disk: folders of frames, video files and raw YUV files."""
+"""Finding clips on disk and opening them: folders of frames, videos, raw YUV, animated images."""
 
 import glob
 import os
 import re
+import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
 from ..errors import DataError
-from .images import ImageReader
-from .paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, YUV_SUFFIXES, frame_reference, suffix_of
+from .images import AnimationReader, ImageReader, count_pictures
+from .paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, YUV_SUFFIXES, suffix_of
 from .reader import Reader
-from .video import VideoReader, index_video
-from .yuv import YuvReader, count_yuv_frames
+from .video import VideoReader
+from .video_index import holds_video
+from .yuv import YuvReader
 
 SINGLE_CLIP = 'clip'
+_RATE = Fraction(25)
+# Beside clips they are expected, so nobody need be told that they are none.
+_SIDECARS = frozenset(['', '.txt', '.json', '.md', '.csv', '.xml', '.yml', '.yaml', '.log', '.ini'])
+_SIDECARS = _SIDECARS.union(['.html', '.pdf', '.nfo', '.srt', '.vtt', '.ass', '.ssa', '.db', '.py'])
+_IMAGE_HEADS = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'II*\0', b'MM\0*'
+# Files of these kinds may hold more than one picture.
+_PAGED_SUFFIXES = frozenset(['.gif', '.webp', '.apng', '.png', '.tif', '.tiff'])
+_TOLD = 5
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A clip on disk.
-
-    Attributes:
-        path (str): A folder of frames, a video file or a YUV file.
-        num_frames (int): Its length.
-        names (tuple[str, ...]): The frames' file names in order, for a folder.
-    """
-
-    path: str
-    num_frames: int
-    names: tuple[str, ...] = ()
-
-    def references(self) -> list[str]:
-        """One frame reference (see :mod:`.references`) for each frame, in order."""
-        if self.names:
-            return [os.path.join(self.path, name) for name in self.names]
-        return [frame_reference(self.path, i) for i in range(self.num_frames)]
-
-
-def natural_key(name: str) -> list:
-    """Sort key that puts ``im10.png`` after ``im9.png``."""
-    return [int(p) if p.isdigit() else p.lower() for p in re.split(r'([0-9]+)', name)]
+def natural_key(name: str) -> list[int | str]:
+    """Return a sort key that puts ``im10.png`` after ``im9.png``."""
+    parts = re.split(r'([0-9]+)', name)
+    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)]
 
 
 def find_clips(root: str) -> dict[str, str]:
-    """Find every clip under a folder, at any depth.
+    """Find every clip under a folder, at any depth; warn of the files that are none.
 
     Args:
-        root (str): A folder of clips, a folder of frames (one clip), or one video or YUV file.
+        root: A folder of clips, a folder of frames (one clip), or one file.
 
     Returns:
-        dict[str, str]: Path of each clip by its key: its path relative to ``root`` with ``/`` and
-        without a file's ending, or 'clip' if ``root`` is the clip itself; in natural order.
+        Path of each clip by its key: its path relative to ``root`` with ``/`` and without a file's
+        ending, or 'clip' if ``root`` is the clip itself; in natural order.
 
     Raises:
         DataError: Nothing is found, or two clips share a key.
     """
     if os.path.isfile(root):
         return {SINGLE_CLIP: root}
-    clips: dict[str, str] = {}
-    _collect_clips(root, '', clips)
-    if not clips:
+    search = _Search()
+    search.folder(root, '', frozenset())
+    if search.left_out:
+        told = ', '.join(search.left_out[:_TOLD])
+        more = f' and {len(search.left_out) - _TOLD} more' if len(search.left_out) > _TOLD else ''
+        warnings.warn(f'Left out of {root}, as they are no clips: {told}{more}', stacklevel=2)
+    if not search.clips:
         raise DataError(f'{root} holds no clips: no frames ({_listed(IMAGE_SUFFIXES)}), no videos.')
-    return clips
+    return search.clips
 
 
-def _collect_clips(folder: str, key: str, clips: dict[str, str]) -> None:
-    found_before = len(clips)
-    has_frames = False
-    for entry in sorted(os.scandir(folder), key=lambda e: natural_key(e.name)):
-        if entry.name.startswith('.'):
-            continue
-        if entry.is_dir():
-            _collect_clips(entry.path, f'{key}/{entry.name}' if key else entry.name, clips)
-        elif suffix_of(entry.name) in VIDEO_SUFFIXES | YUV_SUFFIXES:
-            stem = os.path.splitext(entry.name)[0]
-            _add_clip(f'{key}/{stem}' if key else stem, entry.path, clips)
-        elif suffix_of(entry.name) in IMAGE_SUFFIXES:
-            has_frames = True
-    if has_frames and len(clips) > found_before:
-        raise DataError(
-            f'{folder} holds both frames and further clips. Move the frames into a folder of '
-            'their own, or take the other clips out.'
-        )
-    if has_frames:
-        _add_clip(key or SINGLE_CLIP, folder, clips)
+class _Search:
+    """Clips that were found, and files that are none."""
+
+    def __init__(self) -> None:
+        self.clips: dict[str, str] = {}
+        self.left_out: list[str] = []
+
+    def folder(self, folder: str, key: str, above: frozenset[str]) -> None:
+        """Search a folder and those in it.
+
+        Args:
+            folder: The folder.
+            key: Its key.
+            above: Real paths of the folders that it lies in.
+        """
+        above |= {os.path.realpath(folder)}
+        found_before, images = len(self.clips), []
+        for entry in sorted(os.scandir(folder), key=lambda e: natural_key(e.name)):
+            if entry.name.startswith('.'):
+                continue
+            name = f'{key}/{entry.name}' if key else entry.name
+            if entry.is_dir():
+                if os.path.realpath(entry.path) in above:
+                    self.left_out.append(f'{entry.path} (a link that leads back)')
+                else:
+                    self.folder(entry.path, name, above)
+            elif not entry.is_file():
+                self.left_out.append(f'{entry.path} (a link that leads nowhere)')
+            elif suffix_of(entry.name) in IMAGE_SUFFIXES:
+                images.append(entry.path)
+            elif suffix_of(entry.name) in VIDEO_SUFFIXES | YUV_SUFFIXES or holds_video(entry.path):
+                self.add(os.path.splitext(name)[0], entry.path)
+            elif suffix_of(entry.name) not in _SIDECARS:
+                self.left_out.append(entry.path)
+        several = _of_several_pictures(images)
+        for image in several:
+            stem = os.path.splitext(os.path.basename(image))[0]
+            self.add(f'{key}/{stem}' if key else stem, image)
+        if len(several) == len(images):
+            return
+        if len(self.clips) > found_before:
+            raise DataError(
+                f'{folder} holds both frames and further clips. Move the frames into a folder of '
+                'their own, or take the other clips out.'
+            )
+        self.add(key or SINGLE_CLIP, folder)
+
+    def add(self, key: str, path: str) -> None:
+        """Add a clip.
+
+        Args:
+            key: Its key.
+            path: Where it lies.
+        """
+        if key in self.clips:
+            raise DataError(
+                f'Two clips are called "{key}": {self.clips[key]} and {path}. Rename one.'
+            )
+        self.clips[key] = path
 
 
-def _add_clip(key: str, path: str, clips: dict[str, str]) -> None:
-    if key in clips:
-        raise DataError(f'Two clips are called "{key}": {clips[key]} and {path}. Rename one.')
-    clips[key] = path
+def _of_several_pictures(images: Sequence[str]) -> list[str]:
+    """Those image files that are clips by themselves; one of each kind stands for all others."""
+    several = []
+    for suffix in {suffix_of(image) for image in images} & _PAGED_SUFFIXES:
+        alike = [image for image in images if suffix_of(image) == suffix]
+        if count_pictures(alike[0]) > 1:
+            several += [image for image in alike if count_pictures(image) > 1]
+    return sorted(several, key=natural_key)
 
 
 def locate_clip(root: str, key: str) -> str:
-    """Path of the clip ``key`` under ``root``: a folder, or a video or YUV file of that name.
+    """Return the path of the clip ``key`` under ``root``.
+
+    Args:
+        root: A folder of clips.
+        key: A folder's name, or a file's with or without its ending; with ``/`` in between.
 
     Raises:
-        DataError: There is no such clip.
+        DataError: There is no such clip, or there are two.
     """
     path = os.path.join(root, key)
     if os.path.exists(path):
         return path
-    for suffix in sorted(VIDEO_SUFFIXES | YUV_SUFFIXES):
-        if os.path.isfile(path + suffix):
-            return path + suffix
-    raise DataError(f'{root} has no clip "{key}" (a folder of frames, a video or a YUV file).')
+    folder, name = os.path.split(path)
+    found = []
+    if os.path.isdir(folder) and name:
+        for entry in os.scandir(folder):
+            stem, suffix = os.path.splitext(entry.name)
+            if stem == name and suffix and entry.is_file() and _is_clip(entry.path):
+                found.append(entry.path)
+    if len(found) > 1:
+        raise DataError(f'{root} has several clips "{key}": {", ".join(sorted(found))}.')
+    if not found:
+        raise DataError(f'{root} has no clip "{key}" (a folder of frames, a video or a YUV file).')
+    return found[0]
 
 
-def open_clip(path: str, yuv_size: tuple[int, int] | None = None) -> Clip:
-    """List a clip's frames and check that none is missing.
+def _is_clip(path: str) -> bool:
+    """Whether a file is a clip by itself."""
+    if suffix_of(path) in IMAGE_SUFFIXES:
+        return count_pictures(path) > 1
+    return suffix_of(path) in VIDEO_SUFFIXES | YUV_SUFFIXES or holds_video(path)
+
+
+def open_reader(
+    path: str,
+    rate: Fraction | None = None,
+    yuv_size: tuple[int, int] | None = None,
+    strict: bool = False,
+) -> Reader:
+    """Open a clip, by what it holds and not by its name.
 
     Args:
-        path (str): A folder of frames, a video file or a YUV file.
-        yuv_size (tuple[int, int], optional): (width, height) of a YUV file whose name does not
-            tell it.
+        path: A video file, a raw YUV file, a folder of frames, an image file, or a glob of image
+            files such as ``'frames/*.png'``.
+        rate: Frames per second where nothing tells it: of frames, pages and raw YUV. Defaults to
+            None, which is 25. A video has its own.
+        yuv_size: (width, height) of a YUV file whose name does not tell it. Defaults to None.
+        strict: Refuse a video with damaged frames, when it is opened or where one is read.
+            Defaults to False.
 
     Returns:
-        Clip: The clip.
+        The frames.
 
     Raises:
-        DataError: The clip is empty, has a hole in its numbering, or can't be read.
+        DataError: There is nothing to read, a folder of frames has a hole in its numbering, or the
+            file is of no kind that can be read.
     """
     if os.path.isdir(path):
-        names = [
-            e.name
-            for e in os.scandir(path)
-            if suffix_of(e.name) in IMAGE_SUFFIXES and not e.name.startswith('.')
-        ]
-        names.sort(key=natural_key)
-        check_numbering(path, names)
-        return Clip(path, len(names), tuple(names))
+        return open_folder(path, rate or _RATE)
+    if not os.path.exists(path):
+        return _open_glob(path, rate or _RATE)
     if suffix_of(path) in YUV_SUFFIXES:
-        return Clip(path, count_yuv_frames(path, yuv_size))
-    num_frames = index_video(path).num_frames
-    if num_frames == 0:
-        raise DataError(f'The video {path} holds no frames.')
-    return Clip(path, num_frames)
+        return YuvReader(path, rate or _RATE, yuv_size)
+    if _is_image(path):
+        if count_pictures(path) > 1:
+            return AnimationReader(path, rate or _RATE)
+        return ImageReader(path, [path], rate=rate or _RATE)
+    if rate is not None:
+        raise DataError(f'{path} has a frame rate of its own; --fps is for frames and raw YUV.')
+    return VideoReader(path, strict)
 
 
-def check_numbering(folder: str, names: list[str]) -> None:
+def _is_image(path: str) -> bool:
+    if suffix_of(path) in IMAGE_SUFFIXES:
+        return True
+    if suffix_of(path) in VIDEO_SUFFIXES:
+        return False
+    with open(path, 'rb') as file:
+        head = file.read(12)
+    return head.startswith(_IMAGE_HEADS) or head[8:] == b'WEBP'
+
+
+def open_folder(path: str, rate: Fraction = _RATE) -> ImageReader:
+    """Open a folder of frames.
+
+    Args:
+        path: The folder.
+        rate: Frames per second. Defaults to 25.
+
+    Raises:
+        DataError: It holds no frames, or its numbering has a hole.
+    """
+    names = [
+        e.name
+        for e in os.scandir(path)
+        if suffix_of(e.name) in IMAGE_SUFFIXES and not e.name.startswith('.') and e.is_file()
+    ]
+    if not names:
+        # What is there instead tells what to do.
+        try:
+            clips = list(find_clips(path).values())
+        except DataError:
+            clips = []
+        if clips:
+            raise DataError(f'{path} holds no frames, but clips. Give one of them: {clips[0]}')
+    names.sort(key=natural_key)
+    check_numbering(path, names)
+    return ImageReader(path, names, path, rate)
+
+
+def _open_glob(path: str, rate: Fraction) -> ImageReader:
+    if not glob.has_magic(path):
+        raise DataError(f'There is no {path}.')
+    # What exists by its very name is no pattern: 'take[1]/*.png'.
+    folder, pattern = os.path.dirname(path), os.path.basename(path)
+    pattern = os.path.join(glob.escape(folder), pattern) if os.path.isdir(folder) else path
+    images = sorted(glob.glob(pattern), key=natural_key)
+    images = [image for image in images if suffix_of(image) in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(f'{path} matches no image files.')
+    return ImageReader(path, images, rate=rate)
+
+
+def check_numbering(folder: str, names: Sequence[str]) -> None:
     """Refuse a folder of frames in which a number is missing or taken twice.
 
     Names that are not numbered in even steps, such as time stamps, are let through.
 
     Args:
-        folder (str): The folder, for the message.
-        names (list[str]): File names in natural order.
+        folder: The folder, for the message.
+        names: File names in natural order.
 
     Raises:
         DataError: The folder is empty, a number is missing in the middle, or taken twice.
@@ -177,45 +292,11 @@ def check_numbering(folder: str, names: list[str]) -> None:
             )
 
 
+def number_of(name: str) -> int | None:
+    """Return the last number in a frame's name without its ending; None if there is none."""
+    numbers = re.findall(r'[0-9]+', os.path.splitext(os.path.basename(name))[0])
+    return int(numbers[-1]) if numbers else None
+
+
 def _listed(suffixes: frozenset[str]) -> str:
     return ', '.join(sorted(suffixes))
-
-
-def open_reader(
-    path: str, rate: Fraction | None = None, yuv_size: tuple[int, int] | None = None
-) -> Reader:
-    """Open what a person gives.
-
-    Args:
-        path (str): A video file, a raw YUV file, a folder of frames, an image file, or a glob of
-            image files such as ``'frames/*.png'``.
-        rate (Fraction, optional): Frames per second where nothing tells it (frames, raw YUV);
-            25 if None. A video keeps its own.
-        yuv_size (tuple[int, int], optional): (width, height) of a YUV file whose name does not
-            tell it.
-
-    Returns:
-        The frames.
-
-    Raises:
-        DataError: There is nothing to read, or it is of no kind that can be read.
-    """
-    if os.path.isdir(path):
-        names = open_clip(path).names
-        return ImageReader(path, [os.path.join(path, n) for n in names], rate or Fraction(25))
-    if not os.path.exists(path):
-        if not glob.has_magic(path):
-            raise DataError(f'There is no {path}.')
-        images = sorted(glob.glob(path), key=natural_key)
-        images = [image for image in images if suffix_of(image) in IMAGE_SUFFIXES]
-        if not images:
-            raise DataError(f'{path} matches no image files.')
-        return ImageReader(path, images, rate or Fraction(25))
-    if suffix_of(path) in IMAGE_SUFFIXES:
-        return ImageReader(path, [path], rate or Fraction(25))
-    if suffix_of(path) in YUV_SUFFIXES:
-        return YuvReader(path, rate or Fraction(25), yuv_size)
-    reader = VideoReader(path)
-    if rate is not None:
-        raise DataError(f'{path} has a frame rate of its own; --fps is for frames and raw YUV.')
-    return reader

@@ -1,10 +1,12 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Colour of decoded frames: what describes it, and the only conversions to and from RGB."""
 
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
 
@@ -12,10 +14,13 @@ from av.video.reformatter import Interpolation
 UNSPECIFIED = 2
 BT709, BT601 = 1, 6
 LIMITED_RANGE, FULL_RANGE = 1, 2
-# H.273's code of the matrix -> swscale's.
-_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-# swscale's defaults come out about a level too dark, with the chroma of 4:2:0 merely repeated.
-_CONVERSION = (
+# H.273's code of the matrix -> weights of red and blue in luma.
+_LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114)}
+_LUMA.update({7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)})
+_YCGCO = 8
+# Of swscale only the interpolation of chroma is used: its conversions are up to a level off, in 16
+# bits, in full range, and by default everywhere.
+_SCALING = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
@@ -98,55 +103,184 @@ def color_of(frame: av.VideoFrame) -> ColorInfo:
         frame: A decoded frame.
 
     Returns:
-        What it states; where no matrix is stated, :func:`guess_matrix`; limited range unless full
-        is stated.
+        What it states. Where no matrix is stated, :func:`guess_matrix`; where no range, limited
+        but for grey.
     """
     kind = frame.format
-    matrix = int(frame.colorspace)
-    if kind.is_rgb or matrix not in _SWS_MATRIX:
+    chroma = _chroma_of(kind)
+    matrix, stated = int(frame.colorspace), int(frame.color_range)
+    if kind.is_rgb or not is_known(matrix):
         matrix = guess_matrix(frame.height, frame.width)
-    full = kind.name.startswith('yuvj') or int(frame.color_range) == FULL_RANGE
+    full = kind.name.startswith('yuvj') or stated == FULL_RANGE
+    full = full or (chroma == 'gray' and stated != LIMITED_RANGE)
+    data = {side.type.name: bytes(side) for side in frame.side_data}
     return ColorInfo(
-        bits=8 if kind.has_palette or max(c.bits for c in kind.components) <= 8 else 10,
-        chroma=_chroma_of(kind),
+        bits=8 if kind.has_palette or _depth(kind) <= 8 else 10,
+        chroma=chroma,
         matrix=matrix,
+        # RGB has no range of its own; what is made of it is limited.
         color_range=FULL_RANGE if full and not kind.is_rgb else LIMITED_RANGE,
         primaries=int(frame.color_primaries) or UNSPECIFIED,
         transfer=int(frame.color_trc) or UNSPECIFIED,
+        mastering_display=_mastering_display(data.get('MASTERING_DISPLAY_METADATA')),
+        light_level=_light_level(data.get('CONTENT_LIGHT_LEVEL')),
     )
+
+
+def is_known(matrix: int) -> bool:
+    """Whether frames of a colour matrix, by its code of H.273, can be converted."""
+    return matrix in _LUMA or matrix == _YCGCO
+
+
+def _depth(kind: av.VideoFormat) -> int:
+    return max(component.bits for component in kind.components)
 
 
 def _chroma_of(kind: av.VideoFormat) -> str:
     if kind.is_rgb or kind.has_palette:
         return '444'
-    if sum(not c.is_alpha for c in kind.components) == 1:
+    if sum(not component.is_alpha for component in kind.components) == 1:
         return 'gray'
     if kind.chroma_width(64) == 64:
         return '444' if kind.chroma_height(64) == 64 else '420'
     return '422' if kind.chroma_height(64) == 64 else '420'
 
 
-def to_rgb(frame: av.VideoFrame, color: ColorInfo) -> np.ndarray:
-    """Convert a decoded frame to RGB, accurately rounded and with bicubic chroma.
+def _mastering_display(data: bytes | None) -> MasteringDisplay | None:
+    """Parse FFmpeg's AVMasteringDisplayMetadata: ten fractions and two flags."""
+    if data is None or len(data) < 88:
+        return None
+    *numbers, has_primaries, has_luminance = struct.unpack('=22i', data[:88])
+    pairs = [(numbers[i], numbers[i + 1]) for i in range(0, 20, 2)]
+    if not (has_primaries and has_luminance) or not all(below for _, below in pairs):
+        return None
+    values = [Fraction(above, below) for above, below in pairs]
+    points = [(values[i], values[i + 1]) for i in range(0, 8, 2)]
+    return MasteringDisplay(tuple(points[:3]), points[3], values[8], values[9])
+
+
+def _light_level(data: bytes | None) -> LightLevel | None:
+    """Parse FFmpeg's AVContentLightMetadata."""
+    return None if data is None or len(data) < 8 else LightLevel(*struct.unpack('=2I', data[:8]))
+
+
+def _to_ycc(color: ColorInfo, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what turns RGB in [0, 1] into samples (ITU-T H.273, section 8.3).
 
     Args:
-        frame: A decoded frame.
-        color: Its colour; the depth is that of the result.
+        color: Matrix and range.
+        depth: Bits of a sample.
+
+    Returns:
+        A (3, 3) matrix to multiply by and a (3, ) vector to add.
+    """
+    if color.matrix == _YCGCO:
+        weights = np.array([[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0, -0.5]])
+    else:
+        red, blue = _LUMA[color.matrix]
+        luma = np.array([red, 1 - red - blue, blue])
+        blueness = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue))
+        redness = (np.array([1, 0, 0]) - luma) / (2 * (1 - red))
+        weights = np.stack([luma, blueness, redness])
+    unit = 2.0 ** (depth - 8)
+    if color.color_range == FULL_RANGE:
+        scale, offset = np.full(3, 2.0**depth - 1), np.array([0, 128, 128]) * unit
+    else:
+        scale, offset = np.array([219, 224, 224]) * unit, np.array([16, 128, 128]) * unit
+    return weights * scale[:, None], offset
+
+
+def _convert(samples: np.ndarray, matrix: np.ndarray, offset: np.ndarray, peak: int) -> np.ndarray:
+    """Multiply pixels (h, w, 3) by a matrix, add a vector, round and clip to [0, peak]."""
+    affine = np.column_stack([matrix, offset]).astype(np.float32)
+    converted = cv2.transform(samples.astype(np.float32), affine)
+    # cv2.add rounds and saturates in one pass.
+    rounded = cv2.add(converted, 0, dtype=cv2.CV_8U if peak <= 255 else cv2.CV_16U)
+    return rounded if peak in (255, 65535) else np.minimum(rounded, peak)
+
+
+def scaled(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """Change how chroma is sampled and samples are laid out, but neither matrix nor range.
+
+    Args:
+        frame: A frame.
+        pix_fmt: FFmpeg's name of the layout to be.
+
+    Returns:
+        The frame itself if it is laid out so.
+    """
+    if frame.format.name == pix_fmt:
+        return frame
+    # The same on both sides, so that nothing else is converted.
+    same: dict[str, int] = dict(src_color_range=FULL_RANGE, dst_color_range=FULL_RANGE)
+    same |= dict(src_colorspace=BT709, dst_colorspace=BT709)
+    return frame.reformat(format=pix_fmt, interpolation=_SCALING, **same)
+
+
+def planes_of(frame: av.VideoFrame, depth: int) -> list[np.ndarray]:
+    """Give the planes of a planar frame as arrays that can be written to.
+
+    Args:
+        frame: The frame.
+        depth: Bits of its samples.
+
+    Returns:
+        For each plane (h, w), uint8 for up to 8 bits and uint16 for more.
+    """
+    dtype = np.dtype(np.uint8 if depth <= 8 else '<u2')
+    arrays = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+        arrays.append(rows[: plane.height, : plane.width])
+    return arrays
+
+
+def to_rgb(frame: av.VideoFrame, color: ColorInfo) -> np.ndarray:
+    """Convert a decoded frame to RGB, exactly but for rounding, with bicubic chroma.
+
+    Args:
+        frame: A decoded frame of any pixel format.
+        color: Its matrix and range; its depth is that of the result.
 
     Returns:
         (h, w, 3), full range, uint8 for 8 bits and uint16 for more.
     """
-    return frame.reformat(
-        format='rgb24' if color.bits == 8 else 'rgb48le',
-        src_colorspace=_SWS_MATRIX[color.matrix],
-        src_color_range=color.color_range,
-        dst_color_range=FULL_RANGE,
-        interpolation=_CONVERSION,
-    ).to_ndarray()
+    kind = frame.format
+    peak = 255 if color.bits == 8 else 65535
+    depth = _planar_depth(kind)
+    if depth is None:
+        return frame.reformat(format='rgb24' if color.bits == 8 else 'rgb48le').to_ndarray()
+    tail = 'p' if depth == 8 else f'p{depth}le'
+    if kind.is_rgb:
+        green, blue, red = planes_of(scaled(frame, f'gbr{tail}'), depth)
+        samples, matrix, offset = cv2.merge([red, green, blue]), np.eye(3), np.zeros(3)
+        matrix *= peak / (2**depth - 1)
+        if depth == color.bits == 8:
+            return samples
+    elif _chroma_of(kind) == 'gray':
+        (grey,) = planes_of(scaled(frame, 'gray' if depth == 8 else f'gray{depth}le'), depth)
+        samples = cv2.merge([grey] * 3)
+        ycc, start = _to_ycc(color, depth)
+        matrix = np.eye(3) * peak / ycc[0].sum()
+        offset = -matrix @ np.full(3, start[0])
+    else:
+        samples = cv2.merge(planes_of(scaled(frame, f'yuv444{tail}'), depth))
+        ycc, start = _to_ycc(color, depth)
+        matrix = np.linalg.inv(ycc) * peak
+        offset = -matrix @ start
+    return _convert(samples, matrix, offset, peak)
+
+
+def _planar_depth(kind: av.VideoFormat) -> int | None:
+    """Bits of the planar format that holds a format's samples exactly; None for exotic ones."""
+    if kind.has_palette or kind.name.startswith(('xyz', 'bayer')):
+        return None
+    depth = _depth(kind)
+    return next((bits for bits in (8, 9, 10, 12, 14, 16) if bits >= depth), None)
 
 
 def from_rgb(rgb: np.ndarray, pix_fmt: str, color: ColorInfo) -> av.VideoFrame:
-    """Convert RGB to a frame for an encoder, accurately rounded and with bicubic chroma.
+    """Convert RGB to a frame for an encoder, exactly but for rounding, with bicubic chroma.
 
     Args:
         rgb: (h, w, 3), full range, uint8 or uint16.
@@ -156,13 +290,27 @@ def from_rgb(rgb: np.ndarray, pix_fmt: str, color: ColorInfo) -> av.VideoFrame:
     Returns:
         The frame, without a time.
     """
-    frame = av.VideoFrame.from_ndarray(
-        np.ascontiguousarray(rgb), format='rgb24' if rgb.dtype == np.uint8 else 'rgb48le'
-    )
-    return frame.reformat(
-        format=pix_fmt,
-        src_color_range=FULL_RANGE,
-        dst_colorspace=_SWS_MATRIX[color.matrix],
-        dst_color_range=color.color_range,
-        interpolation=_CONVERSION,
-    )
+    height, width = rgb.shape[:2]
+    kind = av.VideoFormat(pix_fmt, width, height)
+    peak = np.iinfo(rgb.dtype).max
+    depth = _planar_depth(kind)
+    if depth is None:
+        name = 'rgb24' if peak == 255 else 'rgb48le'
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), name).reformat(format=pix_fmt)
+    highest, tail = 2**depth - 1, 'p' if depth == 8 else f'p{depth}le'
+    if kind.is_rgb:
+        planar = f'gbr{tail}'
+        converted = _convert(rgb[..., [1, 2, 0]], np.eye(3) * highest / peak, np.zeros(3), highest)
+    else:
+        matrix, offset = _to_ycc(color, depth)
+        converted = _convert(rgb, matrix / peak, offset, highest)
+        planar = f'yuv444{tail}'
+        if _chroma_of(kind) == 'gray':
+            planar = 'gray' if depth == 8 else f'gray{depth}le'
+    frame = av.VideoFrame(width, height, planar)
+    for channel, plane in enumerate(planes_of(frame, depth)):
+        plane[:] = converted[..., channel]
+    frame = scaled(frame, pix_fmt)
+    if not kind.is_rgb:
+        frame.colorspace, frame.color_range = color.matrix, color.color_range
+    return frame

@@ -1,8 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What every reader of frames offers, whatever kind of file they lie in."""
 
-import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from .color import ColorInfo
+from .damage import Damage
 
 
 @dataclass(frozen=True)
@@ -82,43 +81,74 @@ class FrameSizeError(DataError):
     def __str__(self) -> str:
         return (
             f'{self.place} is {self.size[1]}x{self.size[0]}, the first one '
-            f'{self.expected[1]}x{self.expected[0]}. Leave it out if it is one alone, or split '
-            'there (--frames) and restore the parts one by one.'
+            f'{self.expected[1]}x{self.expected[0]}. Frames of a clip need one size: leave it out '
+            'if it is one alone, or split the clip there.'
         )
 
 
 class Reader(ABC):
     """The frames of a clip: by number, or in a row.
 
+    A reader is a light handle that can be pickled: files are open while frames are read, no longer.
+
     Attributes:
         path: What was given.
-        info: Size, rate and colour of the first frame.
         num_frames: Number of frames.
-        damage: What is wrong with the pictures; None if nothing is known to be. What only
-            decoding shows is added while frames are read.
+        info: Size, rate and colour of the first frame.
+        times: When each frame is shown, in ticks, as the file says; it need not rise.
+        damage: What is wrong with the pictures, None if nothing is known to be. What only decoding
+            shows is added while frames are read.
         notes: What else there is to know about the file.
         has_streams: Whether there may be sound or subtitles.
     """
 
     path: str
-    info: VideoInfo
-    num_frames: int
-    damage: str | None = None
     has_streams = False
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
 
     def __len__(self) -> int:
         return self.num_frames
+
+    @property
+    @abstractmethod
+    def num_frames(self) -> int:
+        """Number of frames."""
+
+    @property
+    @abstractmethod
+    def info(self) -> VideoInfo:
+        """Size, rate and colour of the first frame."""
+
+    @property
+    def times(self) -> list[int]:
+        """When each frame is shown, in ticks, as the file says; it need not rise."""
+        return list(range(self.num_frames))
+
+    @property
+    def damage(self) -> Damage | None:
+        """What is wrong with the pictures, as far as is known."""
+        return None
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know about the file."""
+        return []
 
     @abstractmethod
     def files(self) -> list[str]:
         """Return all files that are read."""
 
     @abstractmethod
-    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
-        """Yield the frames from ``start`` to before ``stop``."""
+    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
+        """Return a hash of the content that frames are read from, wherever it lies.
+
+        Args:
+            start: Number of the first frame. Defaults to 0.
+            stop: Number after the last one. Defaults to None, the end.
+        """
+
+    @abstractmethod
+    def _frames(self, start: int, stop: int, wanted: frozenset[int] | None) -> Iterator[Frame]:
+        """Yield the frames from ``start`` to before ``stop``, or those that are wanted of them."""
 
     def read(self, indices: Sequence[int]) -> list[Frame]:
         """Read frames by number.
@@ -134,37 +164,39 @@ class Reader(ABC):
         """
         if not indices:
             return []
-        if min(indices) < 0 or max(indices) >= self.num_frames:
-            wrong = min(indices) if min(indices) < 0 else max(indices)
+        first, last = min(indices), max(indices)
+        if first < 0 or last >= self.num_frames:
+            wrong = first if first < 0 else last
             raise DataError(f'{self.path} has {self.num_frames} frames; {wrong} was asked for.')
-        wanted = set(indices)
-        frames = self._frames(min(wanted), max(wanted) + 1)
-        found = {frame.index: frame for frame in frames if frame.index in wanted}
+        frames = self._frames(first, last + 1, frozenset(indices))
+        found = {frame.index: frame for frame in frames}
         return [found[index] for index in indices]
 
     def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Yield frames in a row, decoding none that they don't need.
+        """Yield frames in a row, decoding as little as possible before the first.
 
         Args:
             start: Number of the first one. Defaults to 0.
             stop: Number after the last one. Defaults to None, the end.
 
+        Yields:
+            Each frame.
+
         Raises:
             FrameSizeError: A frame is of another size than the first one yielded.
             DataError: A frame can't be read.
         """
-        size: tuple[int, ...] = ()
+        expected: tuple[int, int] | None = None
         stop = self.num_frames if stop is None else min(stop, self.num_frames)
-        for frame in self._frames(start, stop) if start < stop else ():
-            height, width = frame.rgb.shape[:2]
-            size = size or (height, width)
-            if (height, width) != size:
-                place = self.place(frame.index)
-                raise FrameSizeError(place, frame.index, (height, width), (size[0], size[1]))
+        for frame in self._frames(start, stop, None) if start < stop else ():
+            size = (frame.rgb.shape[0], frame.rgb.shape[1])
+            expected = expected or size
+            if size != expected:
+                raise FrameSizeError(self.place(frame.index), frame.index, size, expected)
             yield frame
 
     def info_at(self, index: int) -> VideoInfo:
-        """Return what describes the frames from a number on; the size may change on the way.
+        """Return what describes a frame; the size may change on the way.
 
         Args:
             index: Number of the frame.
@@ -175,11 +207,3 @@ class Reader(ABC):
     def place(self, index: int) -> str:
         """Name a frame for a message."""
         return f'{self.path}: frame {index}'
-
-    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
-        """Return a hash of the content that frames ``start`` to before ``stop`` are read from."""
-        digest = hashlib.sha256()
-        for file in self.files():
-            stat = os.stat(file)
-            digest.update(f'{os.path.abspath(file)} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
-        return digest.hexdigest()

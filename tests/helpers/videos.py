@@ -118,7 +118,25 @@ def write_video(
     return path
 
 
-def decode_all(path: Path) -> list[np.ndarray]:
-    """Decode a whole video from its first frame on, without our reader."""
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray(format='rgb24') for frame in container.decode(video=0)]
+def decode_all(path: Path) -> list[av.VideoFrame]:
+    """Decode a whole video from its first frame on as FFmpeg does, without our reader."""
+    frames = []
+    with av.open(f'file:{path}') as container:
+        for packet in container.demux(video=0):
+            try:
+                frames += packet.decode()
+            except av.error.FFmpegError:
+                continue
+    return frames
+
+
+def copy_packets(source: Path, target: Path, skip: int = 0, earlier: int = 0) -> Path:
+    """Copy a video's packets without the first so many, all so many ticks earlier."""
+    with av.open(str(source)) as old, av.open(str(target), 'w') as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = (packet for packet in old.demux(video=0) if packet.size)
+        for packet in list(packets)[skip:]:
+            packet.stream = stream
+            packet.pts, packet.dts = packet.pts - earlier, packet.dts - earlier
+            new.mux(packet)
+    return target

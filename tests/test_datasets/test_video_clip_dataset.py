@@ -275,9 +275,8 @@ class Stack:
     """Load the frames and stack them (a class, so that spawned workers can import it)."""
 
     def __call__(self, sample: dict) -> torch.Tensor:
-        from s2svr_mm.io.frames import read_frames
-
-        return torch.from_numpy(np.stack(read_frames(sample['gt_path'])))
+        frames = sample['gt_clip'].read(sample['gt_indices'])
+        return torch.from_numpy(np.stack([frame.rgb for frame in frames]))
 
 
 def test_basic_frames_dataset_of_mmagic_reads_the_same_layout(clip_pairs):

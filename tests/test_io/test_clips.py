@@ -2,7 +2,7 @@
 import pytest
 
 from s2svr_mm.errors import DataError
-from s2svr_mm.io.clips import check_numbering, find_clips, open_clip
+from s2svr_mm.io.clips import check_numbering, find_clips, open_folder
 
 
 def touch(root, *names):
@@ -56,13 +56,13 @@ class TestFindClips:
             find_clips(touch(tmp_path, 'preview.png', 'a/1.png'))
 
 
-class TestOpenClip:
+class TestOpenFolder:
     def test_natural_order(self, tmp_path):
         root = touch(tmp_path, *[f'im{i}.png' for i in range(1, 13)], '._im1.png', 'Thumbs.db')
-        clip = open_clip(root)
+        clip = open_folder(root)
         assert clip.names == tuple(f'im{i}.png' for i in range(1, 13))
-        assert clip.num_frames == 12
-        assert clip.references()[10] == f'{root}/im11.png'
+        assert len(clip) == 12
+        assert clip.files()[10] == f'{root}/im11.png'
 
     @pytest.mark.parametrize(
         'names',
@@ -75,7 +75,7 @@ class TestOpenClip:
     )
     def test_missing_number(self, tmp_path, names):
         with pytest.raises(DataError, match=rf'{tmp_path}: after number .* Put the missing'):
-            open_clip(touch(tmp_path, *names))
+            open_folder(touch(tmp_path, *names))
 
     @pytest.mark.parametrize(
         'names',
@@ -92,8 +92,8 @@ class TestOpenClip:
 
     def test_one_frame_in_two_files(self, tmp_path):
         with pytest.raises(DataError, match=r'one frame twice: 1\.jpg and 1\.png'):
-            open_clip(touch(tmp_path, '1.jpg', '1.png', '2.png'))
+            open_folder(touch(tmp_path, '1.jpg', '1.png', '2.png'))
 
     def test_empty_folder(self, tmp_path):
         with pytest.raises(DataError, match=f'{tmp_path} holds no frames'):
-            open_clip(str(tmp_path))
+            open_folder(str(tmp_path))

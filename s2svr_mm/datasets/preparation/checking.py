@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from ...errors import DataError
-from ...io.clips import open_clip
+from ...io.clips import open_reader
+from ...io.images import ImageReader
 from ...io.paths import YUV_SUFFIXES, suffix_of
 from .recipes import Part
 
@@ -28,8 +29,9 @@ def check_clip(part: Part, name: str, source: Path) -> tuple[str, bool]:
         although it may differ from the published one.
     """
     try:
-        clip = open_clip(str(source))
-        sizes = {frame_size(path) for path in clip.references()} if clip.names else set()
+        clip = open_reader(str(source))
+        images = clip.files() if isinstance(clip, ImageReader) else []
+        sizes = {frame_size(image) for image in images}
     except (DataError, OSError) as error:
         return str(error), False
     wanted = part.num_frames[name] if isinstance(part.num_frames, Mapping) else part.num_frames

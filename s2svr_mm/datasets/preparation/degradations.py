@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from itertools import tee
 from pathlib import Path
 
-import av
 import numpy as np
 
-from ...io.clips import open_clip
+from ...errors import DataError
+from ...io.clips import open_reader
 from ...io.codec import encoder_params, recompress
-from ...io.frames import iterate_frames
-from ...io.paths import YUV_SUFFIXES, suffix_of
-from ...io.yuv import read_yuv420
+from ...io.images import ImageReader, to_levels
+from ...io.yuv import YuvReader
 from ...utils.files import unfinished
 from ..transforms import AverageMotionBlur, BicubicDownsample, GaussianDownsample
 from ..transforms.compression import compress_frames
@@ -85,20 +84,20 @@ def make_degraded(base: Path, target: Path, degradation: str, root: Path) -> Non
     """
     if target.exists():
         return
-    if suffix_of(str(base)) in YUV_SUFFIXES:
+    clip = open_reader(str(base))
+    if isinstance(clip, YuvReader):
         with unfinished(target, root) as work:
-            _recompress_yuv(base, work, int(degradation[2:]))
+            _recompress_yuv(clip, work, int(degradation[2:]))
         return
-    names = [Path(name).stem for name in open_clip(str(base)).names]
-    pairs = degrade_frames(iterate_frames(str(base)), degradation)
+    names = [Path(name).stem for name in clip.names] if isinstance(clip, ImageReader) else None
+    pairs = degrade_frames((to_levels(frame.rgb) for frame in clip.iterate()), degradation)
     write_folders([target], ([degraded] for _, degraded in pairs), root, names)
 
 
-def _recompress_yuv(base: Path, target: Path, qp: int) -> None:
-    pictures = (
-        av.VideoFrame.from_ndarray(read_yuv420(str(base), [i])[0], format='yuv420p')
-        for i in range(open_clip(str(base)).num_frames)
-    )
+def _recompress_yuv(clip: YuvReader, target: Path, qp: int) -> None:
+    if clip.pix_fmt != 'yuv420p':
+        raise DataError(f'{clip.path} is {clip.pix_fmt}; only yuv420p can be compressed here.')
+    pictures = (clip.picture(index) for index in range(clip.num_frames))
     with target.open('wb') as file:
         for picture in recompress(pictures, 'libx265', encoder_params('libx265', qp=qp)):
             file.write(picture.to_ndarray(format='yuv420p').tobytes())

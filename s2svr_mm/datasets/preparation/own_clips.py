@@ -3,7 +3,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from ...errors import DataError
-from ...io.clips import find_clips, open_clip
-from ...io.frames import iterate_frames
-from ...io.images import read_image
+from ...io.clips import find_clips, open_reader
+from ...io.images import ImageReader, read_image, to_levels
 from ...io.paths import IMAGE_SUFFIXES, suffix_of
 from ...utils.files import output_folder
 from ...utils.manifest import write_made
@@ -122,16 +121,17 @@ def prepare_clip(
         DataError: The clip can't be read, is too short, or its frames differ in size.
     """
     gt = folder / 'gt' / name
-    if _is_photo(Path(path)):
+    clip = open_reader(path)
+    if isinstance(clip, ImageReader) and clip.path == clip.names[0]:
         frames = still_frames(path)
     else:
-        if degradation == 'blur' and open_clip(path).num_frames < BLUR_FRAMES:
+        if degradation == 'blur' and clip.num_frames < BLUR_FRAMES:
             raise DataError(f'{path} has fewer frames than the {BLUR_FRAMES} that blur averages.')
-        frames = check_sizes(iterate_frames(path), path)
+        frames = (to_levels(frame.rgb) for frame in clip.iterate())
     if shrink > 1:
         frames = (shrunk(frame, shrink) for frame in frames)
     write_folders([gt, folder / 'lq' / name], degrade_frames(frames, degradation, scale), root)
-    return open_clip(str(gt)).num_frames
+    return open_reader(str(gt)).num_frames
 
 
 def find_photos(folder: Path) -> dict[str, str]:
@@ -188,27 +188,6 @@ def shrunk(frame: np.ndarray, times: int) -> np.ndarray:
     """
     h, w = frame.shape[:2]
     return cv2.resize(frame, (max(w // times, 1), max(h // times, 1)), interpolation=cv2.INTER_AREA)
-
-
-def check_sizes(frames: Iterable[np.ndarray], path: str) -> Iterator[np.ndarray]:
-    """Pass frames on, refusing one that differs in size.
-
-    Args:
-        frames (Iterable[np.ndarray]): Frames (h, w, 3).
-        path (str): Where they come from.
-
-    Yields:
-        np.ndarray: The same frames.
-    """
-    shape = None
-    for number, frame in enumerate(frames):
-        shape = shape or frame.shape
-        if frame.shape != shape:
-            raise DataError(
-                f'{path}: frame {number} is {frame.shape[1]}x{frame.shape[0]}, the first one '
-                f'{shape[1]}x{shape[0]}. All frames of a clip need one size.'
-            )
-        yield frame
 
 
 def _remember_settings(dst: Path, settings: dict) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
-from ...io.clips import natural_key, open_clip
+from ...io.clips import natural_key, open_folder, open_reader
 from ...utils.files import output_folder
 from ...utils.manifest import check_made, write_made
 from .archives import archives_in, unpack
@@ -176,7 +176,7 @@ def _wrong_totals(recipe: Recipe, plan: Sequence[PlannedClip]) -> list[str]:
     for clip in plan:
         if clip.part.total_frames is not None:
             try:
-                totals[clip.part] += open_clip(str(clip.source)).num_frames
+                totals[clip.part] += open_reader(str(clip.source)).num_frames
             except DataError:
                 continue  # that the clip can't be used is told already
     return [
@@ -208,7 +208,7 @@ def _whole_pairs(
     """Leave out clips of a partial data set that lack their counterpart of the same length."""
     lengths: dict[str, dict[str, int]] = defaultdict(dict)
     for clip in plan:
-        lengths[clip.part.target][clip.name] = open_clip(str(clip.source)).num_frames
+        lengths[clip.part.target][clip.name] = open_reader(str(clip.source)).num_frames
     alone = {
         (target, name)
         for pair in recipe.pairs
@@ -261,7 +261,9 @@ def _find_all(
                 paths = [base / pattern.format(clip=clip.name) for clip in clips]
                 if paths and all(path.exists() for path in paths):
                     lengths = zip(paths, (clip.source for clip in clips), strict=True)
-                    if all(len({open_clip(str(p)).num_frames for p in ps}) == 1 for ps in lengths):
+                    if all(
+                        len({open_reader(str(p)).num_frames for p in ps}) == 1 for ps in lengths
+                    ):
                         return paths
     return []
 
@@ -279,9 +281,9 @@ def _write_lists(plan: Sequence[PlannedClip], dst: Path) -> None:
 
 
 def _list_lines(clip_list: ClipList, clip: PlannedClip) -> list[str]:
-    frames = open_clip(str(clip.target))
     if clip_list.style == 'count':
-        return [f'{clip.name} {frames.num_frames}']
-    height, width = frame_size(frames.references()[0])
+        return [f'{clip.name} {open_reader(str(clip.target)).num_frames}']
+    frames = open_folder(str(clip.target))
+    height, width = frame_size(frames.file(0))
     names = [f'/{name}' for name in frames.names] if clip_list.style == 'frames' else ['']
     return [f'{clip.name}{name} ({height}, {width}, 3)' for name in names]

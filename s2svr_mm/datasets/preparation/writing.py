@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...errors import DataError
-from ...io.clips import open_clip
+from ...io.clips import open_folder, open_reader
 from ...io.images import read_image, write_png
 from ...utils.files import unfinished
 from ...utils.manifest import remove_made
@@ -42,7 +42,7 @@ def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', cop
     with unfinished(target, root) as work:
         if frame_name:
             work.mkdir()
-            for number, name in enumerate(open_clip(str(source)).names):
+            for number, name in enumerate(open_folder(str(source)).names):
                 frame = work / frame_name.format(number)
                 if Path(name).suffix.lower() == frame.suffix:
                     transfer(source / name, frame)
@@ -57,7 +57,7 @@ def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', cop
 def _same_clip(source: Path, target: Path) -> bool:
     if source.is_file():
         return target.is_file() and source.stat().st_size == target.stat().st_size
-    return open_clip(str(source)).num_frames == open_clip(str(target)).num_frames
+    return open_reader(str(source)).num_frames == open_reader(str(target)).num_frames
 
 
 def write_folders(

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Loading the frames of a clip."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,41 +9,40 @@ from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
 from ...errors import DataError
-from ...io.frames import read_frames
-from ...io.paths import YUV_SUFFIXES, split_reference, suffix_of
-from ...io.yuv import read_yuv420
+from ...io.images import ImageReader, to_levels
+from ...io.reader import Reader
+from ...io.yuv import YuvReader
 
 
 @TRANSFORMS.register_module()
 class LoadClip(BaseTransform):
     """Load 'img' and 'gt' frames and check that they fit together.
 
-    Takes image files, video files and raw YUV 4:2:0 files. Stands in for two
-    ``LoadImageFromFile`` of mmagic, with checks that those lack.
+    Stands in for two ``LoadImageFromFile`` of mmagic, with checks that those lack, and for videos
+    and raw YUV too.
 
-    Required keys are ``img_path``, ``gt_path`` or both (lists of frame references); ``scale`` and
-    ``yuv_size`` are used if present. Added keys, for 'img' likewise as for 'gt': ``gt`` (a list of
-    RGB frames (h, w, 3) in [0, 255], uint8, or float32 from 16-bit files), ``ori_gt_shape``,
-    ``gt_channel_order``, ``gt_color_type``; and ``scale`` if both are loaded.
+    Required keys are ``img_path``, ``gt_path`` or both: for each frame its file. Where
+    :class:`VideoClipDataset` gives ``img_clip`` and ``img_indices`` (likewise for 'gt'), frames are
+    read by these. ``scale`` is used if present. Added keys, for 'img' likewise as for 'gt': ``gt``
+    (a list of RGB frames (h, w, 3) in [0, 255], uint8, or float32 from deeper files),
+    ``ori_gt_shape``, ``gt_channel_order``, ``gt_color_type``; and ``scale`` if both are loaded.
 
     Raises:
         DataError: A frame is missing or damaged, frames of a clip differ in size, or 'gt' is not
             exactly ``scale`` times the size of 'img'.
     """
 
-    def read(
-        self, paths: Sequence[str], yuv_size: tuple[int, int] | None = None
-    ) -> list[np.ndarray]:
-        """Read the frames of one clip.
+    def read(self, clip: Reader, indices: Sequence[int]) -> list[np.ndarray]:
+        """Read frames of one clip.
 
         Args:
-            paths (Sequence[str]): Frame references.
-            yuv_size (tuple[int, int], optional): (width, height) of raw YUV files.
+            clip (Reader): The clip.
+            indices (Sequence[int]): Numbers of the frames.
 
         Returns:
             list[np.ndarray]: Frames (h, w, 3), RGB, in [0, 255].
         """
-        return read_frames(paths, yuv_size)
+        return [to_levels(frame.rgb) for frame in clip.read(indices)]
 
     def transform(self, results: dict) -> dict:
         """Load the frames of a sample.
@@ -56,7 +56,10 @@ class LoadClip(BaseTransform):
         names = [name for name in ('img', 'gt') if f'{name}_path' in results]
         for name in names:
             paths = results[f'{name}_path']
-            frames = self.read(paths, results.get('yuv_size'))
+            # Other data sets name the frames' files alone.
+            clip = results.get(f'{name}_clip') or ImageReader(paths[0], paths)
+            frames = self.read(clip, results.get(f'{name}_indices') or range(len(paths)))
+            _warn_of_damage(clip)
             check_same_size(frames, paths)
             results[name] = frames
             results[f'ori_{name}_shape'] = [frame.shape for frame in frames]
@@ -84,22 +87,22 @@ class LoadYUVFrames(LoadClip):
     def __init__(self, luma_only: bool = False) -> None:
         self.luma_only = luma_only
 
-    def read(
-        self, paths: Sequence[str], yuv_size: tuple[int, int] | None = None
-    ) -> list[np.ndarray]:
-        """Read the frames of one clip; see the base class."""
-        if others := [p for p in paths if suffix_of(split_reference(p)[0]) not in YUV_SUFFIXES]:
-            raise DataError(f'{others[0]} is no raw YUV file. Load it with LoadClip.')
+    def read(self, clip: Reader, indices: Sequence[int]) -> list[np.ndarray]:
+        """Read frames of one clip; see the base class."""
+        if not isinstance(clip, YuvReader):
+            raise DataError(f'{clip.path} is no raw YUV file. Load it with LoadClip.')
         if not self.luma_only:
-            return super().read(paths, yuv_size)
-        frames = []
-        for path, index in map(split_reference, paths):
-            (planes,) = read_yuv420(path, [index], yuv_size)
-            frames.append(np.repeat(planes[: len(planes) * 2 // 3, :, None], 3, axis=2))
-        return frames
+            return super().read(clip, indices)
+        return [np.repeat(clip.luma(index)[..., None], 3, axis=2) for index in indices]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(luma_only={self.luma_only})'
+
+
+def _warn_of_damage(clip: Reader) -> None:
+    """Warn of a damaged clip, once a process for each state of it."""
+    if clip.damage:
+        warnings.warn(f'{clip.path} is damaged: {clip.damage}', stacklevel=3)
 
 
 def check_same_size(frames: Sequence[np.ndarray], paths: Sequence[str]) -> None:

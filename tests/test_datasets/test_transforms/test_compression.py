@@ -3,24 +3,16 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from av.video.reformatter import Interpolation
 from helpers.clips import moving_clip
 from mmagic.registry import TRANSFORMS
+
+from s2svr_mm.io.color import BT601, ColorInfo, from_rgb, to_rgb
 
 
 def compress(frames, **kwargs):
     results = TRANSFORMS.build(dict(type='CompressVideo', **kwargs))(dict(gt=list(frames)))
     np.testing.assert_array_equal(results['gt'], frames)
     return np.stack(results['img'])
-
-
-def converted(frame, pix_fmt):
-    """Convert between RGB and BT.601 of limited range, by the flags of ffmpeg's scale filter."""
-    if isinstance(frame, np.ndarray):
-        frame = av.VideoFrame.from_ndarray(frame, format='rgb24')
-    flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-    flags |= Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-    return frame.reformat(format=pix_fmt, src_colorspace=5, dst_colorspace=5, interpolation=flags)
 
 
 def psnr(a, b):
@@ -39,17 +31,17 @@ def psnr(a, b):
     ],
 )
 def test_frames_are_those_of_a_file_encoded_with_the_same_settings(tmp_path, codec, params):
-    clip = moving_clip(8, 128, 192)
+    clip, color = moving_clip(8, 128, 192), ColorInfo(matrix=BT601)
     path = tmp_path / 'a.mp4'
     with av.open(str(path), 'w') as container:
         options = {f'{codec[3:]}-params': params}
         stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width, stream.pix_fmt = 128, 192, 'yuv420p'
         for frame in clip:
-            container.mux(stream.encode(converted(frame, 'yuv420p')))
+            container.mux(stream.encode(from_rgb(frame, 'yuv420p', color)))
         container.mux(stream.encode())
     with av.open(str(path)) as container:
-        decoded = [converted(f, 'rgb24').to_ndarray() for f in container.decode(video=0)]
+        decoded = [to_rgb(frame, color) for frame in container.decode(video=0)]
     np.testing.assert_array_equal(compress(clip, codec=codec, qp=37), decoded)
 
 

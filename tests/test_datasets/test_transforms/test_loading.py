@@ -5,6 +5,7 @@ import pytest
 from mmagic.registry import TRANSFORMS
 
 from s2svr_mm.errors import DataError
+from s2svr_mm.io.clips import open_reader
 
 
 def build(kind, **kwargs):
@@ -66,13 +67,18 @@ class TestLoadClip:
             build('LoadClip')(paths)
 
 
+def gt(path, indices):
+    clip = open_reader(str(path))
+    return dict(gt_clip=clip, gt_indices=indices, gt_path=[clip.place(i) for i in indices])
+
+
 class TestLoadYUVFrames:
     @pytest.fixture
     def yuv(self, tmp_path):
         planes = np.random.default_rng(0).integers(16, 236, (3, 24, 16), np.uint8)
         path = tmp_path / 'a_16x16_3.yuv'
         path.write_bytes(planes.tobytes())
-        return {'gt_path': [f'{path}#{i}' for i in (2, 0)]}, planes
+        return gt(path, [2, 0]), planes
 
     def test_luma_alone(self, yuv):
         frames = build('LoadYUVFrames', luma_only=True)(yuv[0])['gt']
@@ -90,7 +96,7 @@ class TestLoadYUVFrames:
         planes = np.full((24, 16), 128, np.uint8)
         planes[:16] = 40 + 5 * y + 3 * x
         (tmp_path / 'a_16x16_1.yuv').write_bytes(planes.tobytes())
-        results = build('LoadYUVFrames')({'gt_path': [f'{tmp_path}/a_16x16_1.yuv#0']})
+        results = build('LoadYUVFrames')(gt(tmp_path / 'a_16x16_1.yuv', [0]))
         from mmcv.image import rgb2ycbcr
 
         assert np.abs(rgb2ycbcr(results['gt'][0], y_only=True) - planes[:16]).max() <= 1

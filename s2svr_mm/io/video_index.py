@@ -1,0 +1,549 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Where the frames of a video file lie: which packet gives which frame, and what is wrong there."""
+
+import functools
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import numpy as np
+from av.stream import Discard, Disposition
+
+from ..errors import DataError
+from .color import UNSPECIFIED, color_of, is_known
+from .damage import Damage
+from .orientation import Orientation, from_display_matrix
+from .reader import VideoInfo
+
+# Number of a packet that gives no frame of the clip.
+HIDDEN = np.iinfo(np.int32).min
+# A time that a packet doesn't have.
+UNKNOWN = np.iinfo(np.int64).min
+# What may show frames in another order than it stores them.
+REORDERING = frozenset(['h264', 'hevc', 'vvc', 'mpeg1video', 'mpeg2video', 'mpeg4', 'cavs']).union(
+    ['vc1', 'wmv3', 'svq3', 'rv30', 'rv40', 'avs2', 'avs3', 'evc']
+)
+# Packets by which that may move a frame, at most.
+_DEEPESTREORDERING = 32
+# They tell when a frame is shown. Others, AVI above all, tell when it is decoded, if that.
+_TIMED_FORMATS = ('mov', 'matroska', 'mpegts', 'mpeg', 'mxf', 'flv', 'nut', 'ogg', 'ivf')
+# Frames after which the order that a timed, or another container seems to have is believed.
+_CHECKED_FRAMES = 12, 48
+_STILLS = frozenset(['heic', 'heix', 'heim', 'heis', 'mif1', 'avif'])
+_CACHED_FILES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class VideoIndex:
+    """What was learnt about a file by reading all of it and decoding its beginning.
+
+    Attributes:
+        stream: Number of the video's stream.
+        info: Size, rate and colour of the first frame.
+        orientation: How frames are turned upright.
+        number: For each packet of the stream, in the order of the file, the number of its frame;
+            negative for what is shown before the first frame that can be decoded, or never.
+        packet: For each frame its packet.
+        times: For each frame when it is shown, in ticks.
+        durations: For each frame how long it is shown, in ticks.
+        keys: Packets that decoding may start from.
+        places: (packets, 3): for each packet when it is shown and decoded, in ticks, and its place
+            in the file.
+        checksums: For each packet one of its bytes.
+        header: Hash of what else the pixels depend on.
+        interlaced: Whether the container says that frames hold two moments each.
+        damage: What reading alone shows to be wrong.
+        notes: What else there is to know.
+    """
+
+    stream: int
+    info: VideoInfo
+    orientation: Orientation
+    number: np.ndarray
+    packet: np.ndarray
+    times: np.ndarray
+    durations: np.ndarray
+    keys: np.ndarray
+    places: np.ndarray
+    checksums: np.ndarray
+    header: int
+    interlaced: bool
+    damage: Damage
+    notes: tuple[str, ...]
+
+    def starts(self, frame: int) -> Iterator[int]:
+        """Yield packets to decode a frame from: the nearest keyframe, earlier ones, the first."""
+        before = self.keys[self.number[self.keys] <= frame][::-1]
+        step = 0
+        while step < len(before):
+            yield int(before[step])
+            step = 2 * step + 1
+        yield 0
+
+    def dependents(self, packet: int) -> np.ndarray:
+        """Return the frames that may be predicted from a packet: all to the next keyframe."""
+        after = self.keys[self.keys > packet]
+        stop = after[0] if len(after) else len(self.number)
+        numbers = self.number[packet + 1 : stop]
+        # What a keyframe is stored before, but shown after, may refer to what lies before it.
+        following = self.number[stop : stop + _DEEPESTREORDERING]
+        leading = following[following < self.number[stop]] if len(after) else following[:0]
+        return np.concatenate([numbers[numbers >= 0], leading[leading >= 0]])
+
+
+def media_url(path: str) -> str:
+    """Return what FFmpeg opens for a file, whatever its name looks like: ``http:x.mp4``."""
+    return f'file:{path}'
+
+
+def open_video(path: str) -> av.container.InputContainer:
+    """Open a file by its content.
+
+    Raises:
+        DataError: The file is missing, or FFmpeg can't read it.
+    """
+    try:
+        return av.open(media_url(path), metadata_errors='replace')
+    except (av.error.FFmpegError, OSError) as error:
+        raise DataError(
+            f'Cannot open the video {path}: {error.strerror}. It is missing, cut off, damaged or '
+            'not a video; copy it again.'
+        ) from error
+
+
+def video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    """Choose a file's video: the first stream that is none of its cover pictures.
+
+    Args:
+        container: The open file.
+        path: Its name, for messages.
+
+    Raises:
+        DataError: There is none, or none that can be decoded.
+    """
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    usable = [s for s in streams if s.codec_context is not None]
+    if usable:
+        return usable[0]
+    if streams or not container.streams.video:
+        raise DataError(f'{path} holds no video that can be decoded. Is it cut off or damaged?')
+    raise DataError(f'{path} holds no video, only a cover picture.')
+
+
+def holds_video(path: str) -> bool:
+    """Whether FFmpeg finds a video in a file, by its content.
+
+    Args:
+        path: The file.
+    """
+    try:
+        with open_video(path) as container:
+            kind = container.format.name
+            if kind == 'tty' or kind.startswith('image2') or kind.endswith('_pipe'):
+                return False  # text, and single images
+            return video_stream(container, path).codec_context.width > 0
+    except DataError:
+        return False
+
+
+def index_video(path: str) -> VideoIndex:
+    """Index a video's frames; what is known of a file is kept until it changes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The index.
+
+    Raises:
+        DataError: The file is missing or holds no frames that can be used.
+    """
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise DataError(f'Cannot open the video {path}: {error.strerror}.') from error
+    state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    return _index_video(os.path.abspath(path), path, state)
+
+
+@functools.lru_cache(_CACHED_FILES)
+def _index_video(absolute: str, path: str, state: tuple[int, ...]) -> VideoIndex:
+    with open_video(path) as container:
+        stream = video_stream(container, path)
+        _refuse_what_has_no_frames(container, stream, path)
+        packets = _list_packets(container, stream)
+        facts = _Facts.of(container, stream, path, packets)
+    numbers, checked = facts.order(packets)
+    numbers, first, lost = _check_order(path, numbers, checked, len(packets.size))
+    info, orientation, notes = _describe(first, facts, path)
+    early = (numbers < 0) & (numbers != HIDDEN)
+    if early[np.flatnonzero(packets.is_key)].any():
+        lost += int(early.sum())
+    elif early.any():
+        notes.append(f'{path}: {early.sum()} pictures at its start need others that it lacks')
+    shown = np.flatnonzero(numbers >= 0)
+    packet = shown[np.argsort(numbers[shown])]
+    times, durations = _times(packets, packet, info)
+    keys = np.flatnonzero(np.array(packets.is_key) & (numbers >= 0))
+    corrupt = numbers[_broken(packets, info)]
+    return VideoIndex(
+        stream=facts.stream,
+        info=info,
+        orientation=orientation,
+        number=numbers,
+        packet=packet,
+        times=times,
+        durations=durations,
+        keys=keys,
+        places=np.array([packets.pts, packets.dts, packets.position], np.int64).T,
+        checksums=np.array(packets.checksum, np.uint32),
+        header=facts.header,
+        interlaced=facts.interlaced,
+        damage=Damage(
+            concealed=tuple(sorted(int(n) for n in corrupt if n >= 0)),
+            lost=lost,
+            cut_off=facts.cut_off,
+        ),
+        notes=(*notes, *facts.notes),
+    )
+
+
+@dataclass
+class _PacketList:
+    """What is kept of each packet of a stream; the data themselves may not fit in memory."""
+
+    pts: list[int] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    position: list[int] = field(default_factory=list)
+    duration: list[int] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    checksum: list[int] = field(default_factory=list)
+    is_key: list[bool] = field(default_factory=list)
+    is_hidden: list[bool] = field(default_factory=list)
+    is_corrupt: list[bool] = field(default_factory=list)
+    broken_off: bool = False
+
+
+def _list_packets(container: av.container.InputContainer, stream: av.VideoStream) -> _PacketList:
+    """Read all packets of a stream, without decoding them."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    packets, codec = _PacketList(), stream.codec_context.name
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                packets.pts.append(UNKNOWN if packet.pts is None else packet.pts)
+                packets.dts.append(UNKNOWN if packet.dts is None else packet.dts)
+                packets.position.append(-1 if packet.pos is None else packet.pos)
+                packets.duration.append(packet.duration or 0)
+                packets.size.append(packet.size)
+                packets.checksum.append(zlib.crc32(packet))
+                packets.is_key.append(packet.is_keyframe)
+                # A trimmed video starts with packets that are decoded but not shown.
+                packets.is_hidden.append(packet.is_discard or _is_never_shown(codec, packet))
+                packets.is_corrupt.append(packet.is_corrupt)
+    except av.error.FFmpegError:
+        packets.broken_off = True
+    return packets
+
+
+def _broken(packets: _PacketList, info: VideoInfo) -> list[int]:
+    """Find the packets of which the container misses a part.
+
+    Where recordings were joined it looks so too, though nothing is lost: the clock jumps to a
+    keyframe there, within a few packets.
+    """
+    second = float(1 / info.time_base)
+    joins = [
+        number
+        for number, (before, after) in enumerate(pairwise(packets.dts))
+        if packets.is_key[number + 1] and not 0 <= after - before <= second
+    ]
+    return [
+        number
+        for number in np.flatnonzero(packets.is_corrupt).tolist()
+        if not any(number <= join < number + 4 for join in joins)
+    ]
+
+
+def _is_never_shown(codec: str, packet: av.Packet) -> bool:
+    """Whether a packet of VP8 or VP9 holds a reference alone; their headers say it in a bit."""
+    if codec not in ('vp8', 'vp9', 'libvpx', 'libvpx-vp9'):
+        return False
+    head = memoryview(packet)[0]
+    if 'vp8' in codec or codec == 'libvpx':
+        return not head >> 4 & 1
+    if memoryview(packet)[-1] >> 5 == 0b110:  # a superframe: its last frame is shown
+        return False
+    bits = f'{head:08b}'[5 if head >> 4 & 3 == 3 else 4 :]
+    shows_existing, _, is_shown = bits[:3]
+    return shows_existing == '0' and is_shown == '0'
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What an open file says about its video."""
+
+    stream: int
+    codec: str
+    is_timed: bool
+    reorders: bool
+    base: Fraction
+    rate: Fraction
+    aspect: Fraction
+    header: int
+    interlaced: bool
+    cut_off: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        path: str,
+        packets: _PacketList,
+    ) -> '_Facts':
+        codec, kind = stream.codec_context, container.format.name
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        # Matroska has times of its own but where it wraps what AVI holds.
+        wrapped = kind.startswith('matroska') and codec.codec_tag not in ('', '\0\0\0\0')
+        cut_off = _cut_off(path, kind, stream, packets)
+        return cls(
+            stream=stream.index,
+            codec=codec.name,
+            is_timed=kind.startswith(_TIMED_FORMATS) and not wrapped,
+            reorders=codec.name in REORDERING and bool(codec.has_b_frames),
+            base=Fraction(stream.time_base or 1 / Fraction(rate)),
+            rate=Fraction(rate),
+            aspect=Fraction(stream.sample_aspect_ratio or codec.sample_aspect_ratio or 1),
+            header=zlib.crc32(f'{codec.name} {codec.extradata!r}'.encode()),
+            interlaced=codec.field_order > 1 and codec.name not in REORDERING,
+            cut_off=cut_off,
+            notes=() if cut_off else _duration_notes(path, container, stream, packets),
+        )
+
+    def order(self, packets: _PacketList) -> tuple[np.ndarray | None, int]:
+        """Number the packets' frames as they are shown, by what the packets say.
+
+        Args:
+            packets: All packets.
+
+        Returns:
+            The number of each packet's frame, None if only decoding tells it; and after how many
+            frames the order is believed.
+        """
+        shown = np.flatnonzero(~np.array(packets.is_hidden, bool))
+        pts = np.array(packets.pts, np.int64)[shown]
+        rises = bool((np.diff(pts) > 0).all()) and UNKNOWN not in pts
+        numbers = np.full(len(packets.size), HIDDEN, np.int32)
+        numbers[shown] = np.arange(len(shown))
+        if self.codec not in REORDERING or (not self.reorders and rises):
+            return numbers, 1
+        if UNKNOWN in pts or len(np.unique(pts)) < len(pts) or not self.reorders:
+            return None, 0
+        ranks = np.argsort(np.argsort(pts))
+        if np.abs(ranks - np.arange(len(ranks))).max(initial=0) > _DEEPESTREORDERING:
+            return None, 0  # the clock falls on the way
+        numbers[shown] = ranks
+        return numbers, _CHECKED_FRAMES[not self.is_timed]
+
+
+def _refuse_what_has_no_frames(
+    container: av.container.InputContainer, stream: av.VideoStream, path: str
+) -> None:
+    """Refuse what FFmpeg would decode to other pictures than people see."""
+    if stream.metadata.get('alpha_mode', '0') != '0':
+        raise DataError(
+            f'{path} is partly transparent, so its colours are not defined. Flatten it onto a '
+            'background.'
+        )
+    if container.metadata.get('major_brand', '').strip() in _STILLS:
+        raise DataError(f'{path} is a photograph, possibly in tiles. Convert it to a PNG first.')
+
+
+def _cut_off(path: str, kind: str, stream: av.VideoStream, packets: _PacketList) -> str:
+    """Say what shows that the end of a file is missing; '' if nothing does."""
+    length = os.path.getsize(path)
+    lost = sum(entry.pos + entry.size > length for entry in stream.index_entries)
+    if lost:
+        return f'the file is cut off: its last {lost} pictures are not in it'
+    if packets.broken_off:
+        return 'the file can not be read to its end'
+    with open(path, 'rb') as file:
+        head = file.read(1 << 12)
+    stated = 0
+    if kind.startswith('matroska'):
+        stated = _matroska_length(head)
+    elif kind == 'avi' and head[:4] == b'RIFF':
+        size = int.from_bytes(head[4:8], 'little')
+        stated = 8 + size if size != 0xFFFFFFFF else 0
+    if stated > length:
+        return f'the file is cut off: it has {length} of its {stated} bytes'
+    return ''
+
+
+def _matroska_length(head: bytes) -> int:
+    """Length that a Matroska file says it has; 0 if it doesn't."""
+    place, end = 0, 0
+    for _ in range(2):  # the EBML header, then the segment that holds all
+        place += 4
+        first = head[place] if place < len(head) else 0
+        width = 9 - first.bit_length()
+        size = int.from_bytes(head[place : place + width], 'big') & ((1 << 7 * width) - 1)
+        if first == 0 or size == (1 << 7 * width) - 1:
+            return 0
+        place += width
+        end = place + size
+        place = end
+    return end
+
+
+def _duration_notes(
+    path: str,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    packets: _PacketList,
+) -> tuple[str, ...]:
+    """Note a header that promises much more than there is in the file."""
+    known = [time for time in packets.pts if time != UNKNOWN]
+    if not known or not container.duration:
+        return ()
+    promised = container.duration / av.time_base
+    length = float((max(known) - min(known)) * (stream.time_base or 0))
+    if promised - length < 1 or promised < 1.5 * length:
+        return ()
+    return (f'{path} says that it lasts {promised:.2f} s; its frames last {length:.2f} s',)
+
+
+def packets_of(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet]:
+    """Yield a stream's packets to where the file ends, or can't be read any further."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError:
+        return
+
+
+def decode(
+    codec: av.VideoCodecContext, packets: Iterable[tuple[int, av.Packet]]
+) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    """Decode packets.
+
+    Args:
+        codec: The stream's decoder.
+        packets: Packets with their numbers.
+
+    Yields:
+        A packet's number with its frame, in the order of showing; or with None, where it can't be
+        decoded.
+    """
+    for number, packet in packets:
+        # Every decoder hands a packet's time to its frame, whatever it is; so it tells which.
+        packet.pts = packet.dts = number
+        try:
+            frames = codec.decode(packet)
+        except av.error.FFmpegError:
+            yield number, None
+            continue
+        for frame in frames:
+            yield int(frame.pts or 0), frame
+    try:
+        for frame in codec.decode(None):
+            yield int(frame.pts or 0), frame
+    except av.error.FFmpegError:
+        return  # What it still held is missing, and seen to be.
+
+
+def _check_order(
+    path: str, numbers: np.ndarray | None, checked: int, num_packets: int
+) -> tuple[np.ndarray, av.VideoFrame, int]:
+    """Decode the beginning, or all of a video, to see what comes in which order.
+
+    Args:
+        path: The file.
+        numbers: What the packets say; None if only decoding tells it.
+        checked: Number of frames after which that is believed.
+        num_packets: Number of packets.
+
+    Returns:
+        The number of each packet's frame, of which 0 is the first that can be decoded; the first
+        frame; and how many packets can't be decoded though their place isn't known.
+    """
+    first, order, lost = None, [], 0
+    with open_video(path) as container:
+        stream = video_stream(container, path)
+        packets = enumerate(packets_of(container, stream))
+        # Of MPEG-4, a packet may hold two frames and the next one none.
+        one_each = stream.codec_context.name in REORDERING - {'mpeg4'}
+        for packet, frame in decode(stream.codec_context, packets):
+            if frame is None:
+                lost += first is not None and not one_each
+                continue
+            first = first or frame
+            order.append(packet)
+            if numbers is not None and len(order) == checked:
+                break
+    if first is None:
+        raise DataError(f'{path} holds no picture that can be decoded. Is it cut off or damaged?')
+    if numbers is not None and bool((np.diff(numbers[order]) > 0).all()):
+        # What comes before the first frame in the order of showing can't be had.
+        visible = numbers != HIDDEN
+        return np.where(visible, numbers - numbers[order[0]], HIDDEN), first, 0
+    if numbers is not None:
+        return _check_order(path, None, 0, num_packets)
+    numbers = np.full(num_packets, HIDDEN, np.int32)
+    numbers[order] = np.arange(len(order))
+    if one_each:
+        lost = num_packets - min(order) - len(order)
+    return numbers, first, lost
+
+
+def _describe(
+    first: av.VideoFrame, facts: _Facts, path: str
+) -> tuple[VideoInfo, Orientation, list[str]]:
+    """Tell size, colour and orientation by the first frame."""
+    notes = []
+    orientation: Orientation | None = Orientation()
+    for side in first.side_data:
+        if side.type.name == 'DISPLAYMATRIX':
+            orientation = from_display_matrix(bytes(side))
+    if orientation is None:
+        notes.append(f'{path} asks to be turned in a way that makes no sense; it is not turned')
+        orientation = Orientation()
+    code = int(first.colorspace)
+    if not first.format.is_rgb and code not in (0, UNSPECIFIED) and not is_known(code):
+        notes.append(
+            f'{path} has a colour matrix that is not known here (code {code} of H.273): its '
+            'colours are taken for those of ordinary video'
+        )
+    height, width, aspect = first.height, first.width, facts.aspect
+    if orientation.transpose:
+        height, width, aspect = width, height, 1 / aspect
+    info = VideoInfo(height, width, aspect, facts.rate, facts.base, color_of(first))
+    return info, orientation, notes
+
+
+def _times(
+    packets: _PacketList, order: np.ndarray, info: VideoInfo
+) -> tuple[np.ndarray, np.ndarray]:
+    """When frames are shown, as the packets say, and for how long, in ticks."""
+    tick = max(round(1 / (info.rate * info.time_base)), 1)
+    times: list[int] = []
+    for packet in order:
+        stated = packets.pts[packet]
+        times.append(stated if stated != UNKNOWN else times[-1] + tick if times else 0)
+    durations = [b - a for a, b in pairwise(times)] + [0] * bool(times)
+    for number, packet in enumerate(order):
+        if durations[number] <= 0:
+            durations[number] = packets.duration[packet] or tick
+    return np.array(times, np.int64), np.array(durations, np.int64)
