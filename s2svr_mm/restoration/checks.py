@@ -133,7 +133,7 @@ def checked_range(reader: Reader, frames: tuple[int, int | None]) -> tuple[int, 
     start, stop = frames
     if start < 0 or (stop is not None and stop <= start):
         raise DataError(f'--frames {start}:{"" if stop is None else stop} holds no frames')
-    if reader.num_frames is not None and start >= reader.num_frames:
+    if start >= reader.num_frames:
         raise DataError(
             f'{reader.path} has {reader.num_frames} frames, so none from {start} on (they count '
             'from 0)'

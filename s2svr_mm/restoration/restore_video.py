@@ -201,6 +201,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
         notes=[
             *beginning.decision.notes,
             *stretch.reader.notes,
+            *([ending.flaws] if ending.flaws else []),
             *([f'{ending.resized} frames were scaled to that size'] if ending.resized else []),
             *(stretch.timeline.notes if stretch.timeline else ()),
             *notes,
@@ -301,8 +302,7 @@ def _bar(
     stretch: Stretch, done: int, decision: Decision, restorer: VideoRestorer, show: bool
 ) -> tqdm:
     total = stretch.reader.num_frames
-    if total is not None:
-        total = (total if stretch.stop is None else min(total, stretch.stop)) - stretch.start
+    total = (total if stretch.stop is None else min(total, stretch.stop)) - stretch.start
     if show:
         # The bar moves window by window, which may take a while.
         print(f'{decision} on {restorer.device}', file=sys.stderr, flush=True)

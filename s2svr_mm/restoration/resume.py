@@ -61,7 +61,8 @@ class Ending:
         segments (int): Number of segments.
         frames (int): Number of frames.
         end_time (int): When the last one ends, in ticks from the source's first frame.
-        damage (str, optional): What is wrong with the pictures of the input.
+        damage (str, optional): Which pictures are missing in the input.
+        flaws (str, optional): What else is wrong with its pictures.
         next_frame (int, optional): Number of the frame, of another size, at which this output ends
             and the input does not; None if the input ends too.
         resized (int): Number of frames that were scaled to the size of the first one.
@@ -71,6 +72,7 @@ class Ending:
     frames: int
     end_time: int
     damage: str | None = None
+    flaws: str | None = None
     next_frame: int | None = None
     resized: int = 0
 

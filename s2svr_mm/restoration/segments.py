@@ -204,11 +204,14 @@ def restore_segments(
         finish(is_last=True)
         writer.finish()
     damage = stretch.reader.damage
+    told = f'{stretch.reader.path}: {damage}' if damage else None
+    is_incomplete = damage is not None and damage.is_incomplete
     ending = Ending(
         segments=segment + 1,
         frames=count,
         end_time=stretch.time(last.index + 1),
-        damage=str(damage) if damage else None,
+        damage=told if is_incomplete else None,
+        flaws=None if is_incomplete else told,
         next_frame=stream.next_frame,
         resized=stream.resized,
     )
