@@ -4,14 +4,5 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/basicvsr.py',
     '_base_/datasets/vimeo90k_bd.py',
-    '_base_/schedules/adam_cosine.py',
+    '_base_/schedules/mmagic_vsr.py',
 ]
-
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-4),
-    paramwise_cfg=dict(custom_keys={'spynet': dict(lr_mult=0.125)}),
-)
-train_cfg = dict(max_iters=300_000)
-
-# While SPyNet is frozen it gets no gradient.
-find_unused_parameters = True

@@ -4,7 +4,7 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/iconvsr.py',
     '_base_/datasets/vimeo90k_bi.py',
-    '_base_/schedules/adam_cosine.py',
+    '_base_/schedules/mmagic_vsr.py',
 ]
 
 model = dict(
@@ -14,11 +14,3 @@ model = dict(
         'iconvsr/edvrm_vimeo90k_20210413-e40e99a8.pth',
     )
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-4),
-    paramwise_cfg=dict(custom_keys={'spynet': dict(lr_mult=0.125)}),
-)
-train_cfg = dict(max_iters=300_000)
-
-# While SPyNet and EDVR are frozen they get no gradient.
-find_unused_parameters = True

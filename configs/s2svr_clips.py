@@ -7,12 +7,8 @@ _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr.py',
     '_base_/datasets/clips.py',
-    '_base_/schedules/adam_cosine.py',
+    '_base_/schedules/adam_cosine_2e-4.py',
 ]
 
 model = dict(generator=dict(mid_channels=32, num_blocks=8))
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-4),
-    paramwise_cfg=dict(custom_keys={'flow_estimator': dict(lr_mult=0.25)}),
-)
 train_cfg = dict(max_iters=100_000)

@@ -3,8 +3,8 @@
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/s2svr_s.py',
-    '_base_/datasets/clips_small.py',
-    '_base_/schedules/hours.py',
+    '_base_/datasets/clips_bicubic_x4.py',
+    '_base_/schedules/adam_warmup_cosine_2500.py',
 ]
 
 # PWC-Lite finds flow at a quarter of the size it sees: on the small frames themselves its error is
