@@ -55,7 +55,7 @@ BENCHMARKS = [f'{n}_benchmarks' for n in ('s2svr', 'basicvsr', 'iconvsr', 'basic
 
 
 def load(name: str) -> Config:
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg = Config.fromfile(next(CONFIGS.rglob(f'{name}.py')))
     init_default_scope(cfg.default_scope)
     for key in ('spynet_pretrained', 'edvr_pretrained'):
         if key in cfg.model.generator:

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 import s2svr_mm
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-CONFIGS = sorted(CHECKOUT.glob('configs/*.py'))
+CONFIGS = sorted(p for p in CHECKOUT.glob('configs/**/*.py') if '_base_' not in p.parts)
 
 
 def files_below(folder: Path) -> set[str]:

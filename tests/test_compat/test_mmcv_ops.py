@@ -183,7 +183,7 @@ def baseline(name: str) -> dict:
             train_cfg=dict(tsa_iter=0),
             data_preprocessor=dict(type='DataPreprocessor'),
         )
-    cfg = Config.fromfile(CHECKOUT / 'configs' / f'{name}.py')
+    cfg = Config.fromfile(next((CHECKOUT / 'configs').rglob(f'{name}.py')))
     cfg.model.generator.update(small, spynet_pretrained=None)
     if name.startswith('iconvsr'):  # its EDVR has 64 channels
         cfg.model.generator.update(mid_channels=64, edvr_pretrained=None, keyframe_stride=2)

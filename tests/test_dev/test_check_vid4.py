@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 
 from s2svr_mm.datasets.preparation.degradations import make_degraded
 
-CONFIGS = CHECKOUT / 'configs'
+CONFIGS = CHECKOUT / 'configs' / 'baselines'
 SMALL = {
     'model.generator.mid_channels': 4,
     'model.generator.num_blocks': 2,

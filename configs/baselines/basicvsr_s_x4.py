@@ -1,10 +1,10 @@
 # A BasicVSR of like size, on the same data and by the same rules as s2svr_s_x4. SPyNet's weights as
 # in _base_/models/basicvsr.py.
 _base_ = [
-    '_base_/default_runtime.py',
-    '_base_/models/basicvsr.py',
-    '_base_/datasets/clips_bicubic_x4.py',
-    '_base_/schedules/adam_warmup_cosine_2500.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/basicvsr.py',
+    '../_base_/datasets/clips_bicubic_x4.py',
+    '../_base_/schedules/adam_warmup_cosine_2500.py',
 ]
 
 model = dict(

@@ -1,9 +1,9 @@
 # mmagic's BasicVSR++ on the data of s2svr_reds in clips of 30 frames, with mmagic's schedule.
 _base_ = [
-    '_base_/default_runtime.py',
-    '_base_/models/basicvsr_pp.py',
-    '_base_/datasets/reds.py',
-    '_base_/schedules/adam_cosine.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/basicvsr_pp.py',
+    '../_base_/datasets/reds.py',
+    '../_base_/schedules/adam_cosine.py',
 ]
 
 # 8 clips a step, say 8 GPUs with one each.

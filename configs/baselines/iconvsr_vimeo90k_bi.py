@@ -1,10 +1,10 @@
 # mmagic's IconVSR on the same data and by the same rules as s2svr_vimeo90k_bi, with mmagic's
 # schedule for it.
 _base_ = [
-    '_base_/default_runtime.py',
-    '_base_/models/iconvsr.py',
-    '_base_/datasets/vimeo90k_bi.py',
-    '_base_/schedules/mmagic_vsr.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/iconvsr.py',
+    '../_base_/datasets/vimeo90k_bi.py',
+    '../_base_/schedules/mmagic_vsr.py',
 ]
 
 model = dict(
