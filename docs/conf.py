@@ -8,7 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # The checkout's package, whatever is installed.
 sys.path.insert(0, str(ROOT))
 
+from docutils.nodes import Node  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+from sphinx.environment import BuildEnvironment  # noqa: E402
 
 from s2svr_mm.version import __version__  # noqa: E402
 
@@ -36,6 +38,9 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+# What docstrings refer to exists. Types are words as well, and those of other packages.
+nitpicky = True
+nitpick_ignore_regex = [('py:(class|obj)', '.*'), ('py:.*', r'(av|mmengine|mmagic|mmcv|torch)\..*')]
 
 html_theme = 'furo'
 html_title = f's2svr_mm {release}'
@@ -87,6 +92,22 @@ def write_if_new(path: Path, text: str) -> None:
         path.write_text(text)
 
 
+def resolve_short_name(
+    app: Sphinx, env: BuildEnvironment, node: Node, content: Node
+) -> Node | None:
+    """Find ``LoadClip`` of another module, as docstrings name it: the only object of that name."""
+    ending = f'.{node.get("reftarget", "")}'
+    python = env.domains['py']
+    found = [name for name in python.objects if name.endswith(ending)]
+    if len(found) != 1:
+        return None
+    place = node['refdoc']
+    kind = python.objects[found[0]].objtype
+    role = python.role_for_objtype(kind)
+    return python.resolve_xref(env, place, app.builder, role, found[0], node, content)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect('builder-inited', write_api_pages)
+    app.connect('missing-reference', resolve_short_name)

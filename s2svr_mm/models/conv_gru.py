@@ -92,7 +92,7 @@ class ConvGRU(BaseModule):
 
     z, r = sigmoid(conv([h, x])), q = tanh(conv([r * h, x])), h' = (1 - z) * h + z * q, with 3x3
     convolutions. A convolution of [h, x] is the sum of one of h and one of x: the second needs no
-    recurrence, so :attr:`input_gates` serves the three gates of many frames in one call.
+    recurrence, so ``input_gates`` serves the three gates of many frames in one call.
 
     Args:
         in_channels (int): Channels of the input x.
@@ -125,7 +125,7 @@ class ConvGRU(BaseModule):
         """Make one step with the part of the gates that needs no recurrence computed already.
 
         Args:
-            gates (Tensor): Output of :attr:`input_gates` for the input, (n, 3c, h, w).
+            gates (Tensor): Output of ``input_gates`` for the input, (n, 3c, h, w).
             hidden (Tensor, optional): As in :meth:`forward`.
 
         Returns:
