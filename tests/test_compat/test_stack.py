@@ -138,7 +138,7 @@ def test_bounds_are_those_of_pyproject(overlay):
     assert bounds['av'].requirement.specifier == Requirement('av>=18').specifier
     assert not bounds['av'].optional
     assert bounds['mmflow'].optional
-    assert not {'pytest', 'sphinx', 'pandas'} & set(bounds)
+    assert not {'pytest', 'sphinx'} & set(bounds)
 
 
 def test_tested_versions_are_within_the_bounds(overlay):
