@@ -29,7 +29,7 @@ $(READY): pyproject.toml dev/install.sh
 	touch .venv/.begun
 	rm -f $@
 	dev/install.sh $(PY) -e '.[tested,dev]'
-	$(PY) -m s2svr_mm.compat
+	$(PY) -m s2svr_launcher doctor
 	touch $@
 
 test: setup

@@ -1,18 +1,57 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""S2SVR for mmagic: importing this package registers everything in it."""
+"""S2SVR for mmagic: importing this package registers everything in it.
 
-import sys
+The names in ``__all__`` are imported when they are first used. With ``S2SVR_MM_REGISTER=0`` in the
+environment, importing the package leaves the process as it is until :func:`register` is called.
+"""
+
+import importlib
+import os
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from .version import __version__
 
-__all__ = ['__version__']
+if TYPE_CHECKING:
+    from .errors import S2SVRError
+    from .models.s2svr_net import S2SVRNet
+    from .models.zoo import list_models, load_model
+    from .restoration.restore_video import restore_video
+    from .restoration.restorer import VideoRestorer
 
-# Raised while mmagic imports them, about what only their authors can change.
-warnings.filterwarnings('ignore', category=FutureWarning, module=r'(diffusers|transformers)\.')
+__all__ = [
+    'S2SVRError',
+    'S2SVRNet',
+    'VideoRestorer',
+    '__version__',
+    'list_models',
+    'load_model',
+    'register',
+    'restore_video',
+]
 
-# `python -m s2svr_mm.compat` reports on a stack that may be too broken for all of this.
-if not (sys.argv[:1] == ['-m'] and any(a.endswith('s2svr_mm.compat') for a in sys.orig_argv)):
+_HOMES = {
+    'S2SVRError': 'errors',
+    'S2SVRNet': 'models.s2svr_net',
+    'VideoRestorer': 'restoration.restorer',
+    'list_models': 'models.zoo',
+    'load_model': 'models.zoo',
+    'restore_video': 'restoration.restore_video',
+}
+
+
+def register() -> None:
+    """Register models, data sets, hooks and metrics with mmagic; a second call changes nothing.
+
+    What else changes in the process: mmengine reads checkpoints by
+    :func:`s2svr_mm.checkpoints.files.open_checkpoint`, which runs no code; where mmcv has no
+    compiled operators, stand-ins take their place; FutureWarnings of diffusers and transformers,
+    which only their authors can mend, are not shown.
+
+    Raises:
+        StackError: If the installed packages do not work together.
+    """
+    warnings.filterwarnings('ignore', category=FutureWarning, module=r'(diffusers|transformers)\.')
     from .compat import check_stack
 
     check_stack()
@@ -21,3 +60,17 @@ if not (sys.argv[:1] == ['-m'] and any(a.endswith('s2svr_mm.compat') for a in sy
     register_checkpoint_loader()
 
     from . import datasets, engine, evaluation, losses, models  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_HOMES[name]}'), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if os.environ.get('S2SVR_MM_REGISTER') != '0':
+    register()

@@ -51,10 +51,8 @@ class BundledModel:
     @property
     def summary(self) -> str:
         """What it is for, its scale and its smallest frame in a line."""
-        size = 'same size' if self.scale == 1 else f'x{self.scale}'
         side = self.smallest_frame
-        smallest = 'any frame size' if side == 1 else f'frames from {side}x{side}'
-        return f'{self.about} ({size}; {smallest})'
+        return f'{self.about}; scale {self.scale}, smallest frame {side}x{side}'
 
 
 def weights_file(name: str) -> Path:

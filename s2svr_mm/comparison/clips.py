@@ -133,7 +133,7 @@ def degraded_clips(
     """
     try:
         check_name(degradation)
-    except ValueError as error:
+    except ConfigError as error:
         raise ConfigError(f'{group}: {error}') from None
     if degradation.startswith(_KEEP_SIZE) != (scale == 1):
         raise ConfigError(

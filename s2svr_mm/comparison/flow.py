@@ -22,6 +22,7 @@ from ..io.images import encode_png
 from ..models.flow.estimators import resize_input
 from ..models.flow.unsupervised import flow_at
 from ..ops.resize_flow import resize_flow
+from ..utils.building import config_errors
 from ..utils.config import read_config
 from ..utils.manifest import write_made
 from ..utils.profiling import count_macs
@@ -82,7 +83,8 @@ def build_estimator(name: str, config: str, checkpoint: str | None, device: str)
         raise ConfigError(f'{config} has no model: there is no flow estimator in it')
     around = cfg.model.get('generator', cfg.model)
     key = next((key for key in ('estimator', 'flow_estimator') if key in around), None)
-    module = MODELS.build(around[key] if key else around)
+    with config_errors(cfg, config):
+        module = MODELS.build(around[key] if key else around)
     if checkpoint is None:
         module.init_weights()
     else:

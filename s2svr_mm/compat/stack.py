@@ -91,7 +91,7 @@ def check_stack() -> None:
         lines = [f'{fault.name} {fault.installed}: {fault.advice}' for fault in faults]
         raise StackError(
             'the installed packages do not work together '
-            "('python -m s2svr_mm.compat' shows all):\n  " + '\n  '.join(lines)
+            "('s2svr doctor' shows all):\n  " + '\n  '.join(lines)
         )
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
+from mmagic.datasets.transforms import PairedRandomCrop
 from mmagic.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..io.clips import find_clips, locate_clip, number_of, open_reader
 from ..io.images import ImageReader
 from ..io.paths import IMAGE_SUFFIXES, suffix_of
 from ..io.reader import Reader
+from .transforms.patch_size import CheckPatchSize
 
 
 @DATASETS.register_module()
@@ -85,13 +87,13 @@ class VideoClipDataset(BaseDataset):
         **kwargs,
     ) -> None:
         if not data_prefix or set(data_prefix) - {'img', 'gt'}:
-            raise ValueError(f"data_prefix takes 'img' and 'gt', got {sorted(data_prefix)}.")
+            raise ConfigError(f"data_prefix takes 'img' and 'gt', got {sorted(data_prefix)}.")
         if num_input_frames is not None and num_input_frames < 1:
-            raise ValueError(f'num_input_frames must be at least 1, got {num_input_frames}.')
+            raise ConfigError(f'num_input_frames must be at least 1, got {num_input_frames}.')
         if not interval_list or min(interval_list) < 1:
-            raise ValueError(f'interval_list needs whole numbers from 1, got {interval_list}.')
+            raise ConfigError(f'interval_list needs whole numbers from 1, got {interval_list}.')
         if gt_frames not in ('all', 'center'):
-            raise ValueError(f"gt_frames is 'all' or 'center', got {gt_frames!r}.")
+            raise ConfigError(f"gt_frames is 'all' or 'center', got {gt_frames!r}.")
         self.num_input_frames = num_input_frames
         self.interval_list = (1,) if test_mode else tuple(interval_list)
         self.reverse_ratio = 0.0 if test_mode else reverse_ratio
@@ -108,6 +110,10 @@ class VideoClipDataset(BaseDataset):
             test_mode=test_mode,
             **kwargs,
         )
+        transforms = self.pipeline.transforms
+        for i in reversed(range(len(transforms))):
+            if isinstance(transforms[i], PairedRandomCrop):
+                transforms.insert(i, CheckPatchSize(transforms[i].gt_patch_size))
 
     def load_data_list(self) -> list[dict]:
         """Find the clips and check all that can be checked without reading a frame.

@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..errors import OutputError
 from ..io.images import encode_png
 from ..io.paths import IMAGE_SUFFIXES
 from ..utils.manifest import write_made
@@ -73,14 +74,14 @@ class SaveFramesHook(Hook):
         Raises:
             OSError: If a frame can't be written.
             OutputError: If the folder holds frames of these names that were not made here.
-            ValueError: If two clips would be written to the same folder.
+            OutputError: If two clips would be written to the same folder.
         """
         for sample in outputs or []:
             frames = sample.output.pred_img
             frames = frames[None] if frames.ndim == 3 else frames
             folder = self.out_dir / _clip_key(runner, sample, default=f'{batch_idx:08d}')
             if folder in self._written:
-                raise ValueError(f'two clips of the test set would be saved to {folder}')
+                raise OutputError(f'two clips of the test set would be saved to {folder}')
             self._written.add(folder)
             contents = {}
             for stem, frame in zip(_frame_stems(sample, len(frames)), frames, strict=True):

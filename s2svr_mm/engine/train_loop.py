@@ -15,6 +15,8 @@ from mmengine.dist import get_rank
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import ConfigError, DataError
+
 _SAMPLE, _ITERATION = 0, 1
 
 
@@ -47,7 +49,7 @@ class ResumableSampler(InfiniteSampler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.size == 0:
-            raise ValueError('the training data set is empty: nothing to draw samples from')
+            raise DataError('the training data set is empty: nothing to draw samples from')
         self.start = 0
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
@@ -113,7 +115,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             :class:`mmengine.runner.IterBasedTrainLoop`.
 
     Raises:
-        ValueError: If ``dataloader`` is not a config, or its sampler is another one.
+        ConfigError: If ``dataloader`` is not a config, or its sampler is another one.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
@@ -122,10 +124,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     @staticmethod
     def _make_resumable(dataloader: dict) -> dict:
         if isinstance(dataloader, DataLoader) or 'batch_sampler' in dataloader:
-            raise ValueError('ResumableTrainLoop needs the config of a plain data loader')
+            raise ConfigError('ResumableTrainLoop needs the config of a plain data loader')
         sampler = dataloader.get('sampler', {})
         if sampler.get('type') != 'InfiniteSampler':
-            raise ValueError(
+            raise ConfigError(
                 "ResumableTrainLoop needs train_dataloader.sampler.type='InfiniteSampler', got "
                 f"{sampler.get('type')!r}. (mmengine's IterBasedTrainLoop takes any sampler, but "
                 'does not resume exactly.)'

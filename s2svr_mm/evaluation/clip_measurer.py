@@ -11,6 +11,7 @@ import torch
 from mmagic.evaluation.metrics import psnr, ssim
 from torch import Tensor
 
+from ..errors import DataError
 from ..io.images import to_uint8
 from ..ops.dis_flow import dis_flow
 from ..ops.occlusion import visible_mask
@@ -45,10 +46,10 @@ class ClipMeasurer:
                 the enlarged input.
 
         Raises:
-            ValueError: They differ in size.
+            DataError: They differ in size.
         """
         if restored.shape != guide.shape:
-            raise ValueError(
+            raise DataError(
                 f'a restored frame is {restored.shape}, but what it is compared with {guide.shape}'
             )
         if truth is not None:

@@ -10,7 +10,7 @@ import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmagic.registry import METRICS
 
-from ..errors import DataError, NonFiniteError
+from ..errors import ConfigError, DataError, NonFiniteError
 from ..ops.occlusion import inside_frame
 from ..ops.warp import warp
 
@@ -43,7 +43,7 @@ class EndPointError(BaseSampleWiseMetric):
 
     def __init__(self, bins: Sequence[float] = DEFAULT_BINS, **kwargs: Any) -> None:
         if list(bins) != sorted(set(bins)) or not bins:
-            raise ValueError(f'bins must rise, but got {bins}.')
+            raise ConfigError(f'bins must rise, but got {bins}.')
         super().__init__(gt_key='gt_flow', pred_key='pred_flow', **kwargs)
         self.bins = tuple(bins)
 

@@ -12,6 +12,8 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..errors import ConfigError
+
 
 @METRICS.register_module()
 class PerClip(BaseSampleWiseMetric):
@@ -33,7 +35,7 @@ class PerClip(BaseSampleWiseMetric):
         **kwargs: ``prefix`` and ``collect_device`` of mmengine's ``BaseMetric``.
 
     Raises:
-        ValueError: If there are no metrics.
+        ConfigError: If there are no metrics.
     """
 
     metric = 'PerClip'
@@ -48,7 +50,7 @@ class PerClip(BaseSampleWiseMetric):
     ) -> None:
         super().__init__(**kwargs)
         if not metrics:
-            raise ValueError('PerClip needs at least one metric to report, but got none.')
+            raise ConfigError('PerClip needs at least one metric to report, but got none.')
         self.metrics = [METRICS.build(metric) for metric in metrics]
         self.num_clips = num_clips
         self.num_frames = num_frames

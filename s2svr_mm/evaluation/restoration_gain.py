@@ -9,6 +9,8 @@ from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetr
 from mmagic.evaluation.metrics.metrics_utils import obtain_data
 from mmagic.registry import METRICS
 
+from ..errors import ConfigError
+
 
 @METRICS.register_module()
 class RestorationGain(BaseSampleWiseMetric):
@@ -32,14 +34,14 @@ class RestorationGain(BaseSampleWiseMetric):
                 (3, h, w) or (t, 3, h, w), in [0, 255].
 
         Raises:
-            ValueError: If their shapes differ: only restoration at scale 1 has a gain.
+            ConfigError: If their shapes differ: only restoration at scale 1 has a gain.
         """
         for sample in data_samples:
             true = obtain_data(sample, self.gt_key, self.device)
             restored = obtain_data(sample['output'], self.pred_key, self.device)
             given = obtain_data(sample, 'input', self.device)
             if not true.shape == restored.shape == given.shape:
-                raise ValueError(
+                raise ConfigError(
                     'RestorationGain compares input, output and ground truth of one shape, but '
                     f'got {tuple(given.shape)}, {tuple(restored.shape)} and {tuple(true.shape)}.'
                 )

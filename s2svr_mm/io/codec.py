@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import av
 
+from ..errors import ConfigError, DataError
+
 DECODERS = {'libx265': 'hevc', 'libx264': 'h264'}
 # Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote
 # (64x64: another result each time) or writes past its end (32x48: a crash).
@@ -31,7 +33,7 @@ def encoder_params(
         str: Settings, also for ``ffmpeg -c:v libx265 -x265-params ...``.
     """
     if (qp is None) == (crf is None):
-        raise ValueError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
+        raise ConfigError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
     rate = f'crf={crf}' if qp is None else f'qp={qp}:ipratio=1:pbratio=1'
     common = f'{rate}:bframes={bframes}:scenecut=0'
     if encoder == 'libx265':
@@ -53,7 +55,7 @@ def recompress(
         av.VideoFrame: As many 'yuv420p' frames as came in, in the same order.
 
     Raises:
-        ValueError: A frame is too small.
+        DataError: A frame is too small.
         RuntimeError: The decoder returns another number of frames.
     """
     encode = av.CodecContext.create(encoder, 'w')
@@ -73,7 +75,7 @@ def recompress(
 
     for frame in frames:
         if min(frame.width, frame.height) < SMALLEST_SIDE:
-            raise ValueError(
+            raise DataError(
                 f'{encoder} needs {SMALLEST_SIDE} pixels a side at least, got '
                 f'{frame.width}x{frame.height}.'
             )

@@ -5,6 +5,7 @@ import torch.nn as nn
 from mmagic.registry import MODELS
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..ops.resize_flow import rescale_flow
 from .reduction import check_reduction, masked_mean
 
@@ -24,7 +25,7 @@ class FlowDistillLoss(nn.Module):
         reduction (str): 'mean' over the visible pixels, or 'none'. Defaults to 'mean'.
 
     Raises:
-        ValueError: If ``eps`` or ``q`` is not positive, or ``reduction`` is unknown.
+        ConfigError: If ``eps`` or ``q`` is not positive, or ``reduction`` is unknown.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class FlowDistillLoss(nn.Module):
     ) -> None:
         super().__init__()
         if eps <= 0 or q <= 0:
-            raise ValueError(f'eps and q must be positive, but got eps={eps}, q={q}.')
+            raise ConfigError(f'eps and q must be positive, but got eps={eps}, q={q}.')
         self.eps = eps
         self.q = q
         self.loss_weight = loss_weight

@@ -8,6 +8,7 @@ from mmagic.registry import MODELS
 from torch import Tensor
 
 from ..compat import import_mmflow
+from ..errors import ConfigError
 from .reduction import check_reduction, masked_mean
 
 
@@ -40,7 +41,7 @@ class PhotometricLoss(nn.Module):
         super().__init__()
         weights = {_l1: l1_weight, _ssim: ssim_weight, census_distance: census_weight}
         if min(weights.values()) < 0 or not any(weights.values()):
-            raise ValueError(
+            raise ConfigError(
                 'PhotometricLoss needs weights from 0 and one above it, but got '
                 f'l1_weight={l1_weight}, ssim_weight={ssim_weight}, census_weight={census_weight}.'
             )

@@ -3,6 +3,8 @@
 
 from torch import Tensor
 
+from ..errors import ConfigError
+
 REDUCTIONS = ('mean', 'none')
 
 
@@ -31,8 +33,8 @@ def check_reduction(reduction: str) -> str:
         str: The same.
 
     Raises:
-        ValueError: If it is another one.
+        ConfigError: If it is another one.
     """
     if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction must be in {REDUCTIONS}, but got {reduction!r}.')
+        raise ConfigError(f'reduction must be in {REDUCTIONS}, but got {reduction!r}.')
     return reduction

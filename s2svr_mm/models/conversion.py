@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from ..errors import CheckpointError
 from .flow.pwclite import PWCLite
 from .s2svr_net import S2SVRNet
 
@@ -55,11 +56,11 @@ class ConversionReport:
         """Refuses a conversion that does not account for every key.
 
         Raises:
-            ValueError: Lists the unknown, missing and mis-shaped keys.
+            CheckpointError: Lists the unknown, missing and mis-shaped keys.
         """
         wrong = {name: getattr(self, name) for name in ('unknown', 'missing', 'misshapen')}
         if any(wrong.values()):
-            raise ValueError(
+            raise CheckpointError(
                 'These weights cannot be converted. '
                 + ' '.join(f'{n.title()}: {", ".join(keys)}.' for n, keys in wrong.items() if keys)
             )
@@ -80,7 +81,7 @@ def from_official(
         holds that alone.
 
     Raises:
-        ValueError: If a key is unknown, missing or mis-shaped; the message lists them all.
+        CheckpointError: If a key is unknown, missing or mis-shaped; the message lists them all.
     """
     report = ConversionReport() if report is None else report
     old = _unwrap(state_dict)
@@ -111,7 +112,7 @@ def to_official(
         dict[str, Tensor]: The weights under their official names.
 
     Raises:
-        ValueError: If a key is unknown, missing or mis-shaped; the message lists them all.
+        CheckpointError: If a key is unknown, missing or mis-shaped; the message lists them all.
     """
     report = ConversionReport() if report is None else report
     old = _unwrap(state_dict)

@@ -49,7 +49,7 @@ def from_basicsr_basicvsr(
         dict[str, Tensor]: The same weights under mmagic's names.
 
     Raises:
-        ValueError: If a key is unknown, missing or mis-shaped; the message lists them all.
+        CheckpointError: If a key is unknown, missing or mis-shaped; the message lists them all.
     """
     report = ConversionReport() if report is None else report
     wanted = _expected(state_dict)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import unshuffle
 from ..ops.warp import warp
@@ -36,7 +37,7 @@ class DetailBranch(BaseModule):
             moments). Defaults to 0.
 
     Raises:
-        ValueError: If a number is not possible; the message says which.
+        ConfigError: If a number is not possible; the message says which.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class DetailBranch(BaseModule):
             ('in_place', in_place),
         ):
             if value < 0:
-                raise ValueError(f'{name} must be at least 0, but got {value}.')
+                raise ConfigError(f'{name} must be at least 0, but got {value}.')
         self.unshuffle = unshuffle
         self.aligned = aligned
         self.in_place = in_place

@@ -9,6 +9,7 @@ from mmagic.structures import DataSample
 from mmengine.dist import is_distributed
 from torch import Tensor
 
+from ..errors import ConfigError
 from .iteration import IterationCounter
 
 
@@ -36,7 +37,7 @@ class S2SVR(BaseEditModel):
             to [0, 1]. Defaults to None.
 
     Raises:
-        ValueError: If ``ensemble`` or ``train_cfg`` holds what is not known here.
+        ConfigError: If ``ensemble`` or ``train_cfg`` holds what is not known here.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class S2SVR(BaseEditModel):
         )
         unknown = set(train_cfg or {}) - {'fix_iter'}
         if unknown:
-            raise ValueError(f'train_cfg knows fix_iter, but got {sorted(unknown)}.')
+            raise ConfigError(f'train_cfg knows fix_iter, but got {sorted(unknown)}.')
         self.fix_iter = (train_cfg or {}).get('fix_iter', 0)
         self._iteration = IterationCounter()
         self.flow_head = None
@@ -70,7 +71,7 @@ class S2SVR(BaseEditModel):
         self.ensemble = None
         if ensemble is not None:
             if ensemble.get('type') != 'SpatialTemporalEnsemble':
-                raise ValueError(
+                raise ConfigError(
                     f"ensemble must be of type 'SpatialTemporalEnsemble', but got {ensemble}."
                 )
             self.ensemble = SpatialTemporalEnsemble(ensemble.get('is_temporal_ensemble', False))

@@ -12,6 +12,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..ops.warp import FlowSampler
 from .conv_gru import (
     ConvGRU,
@@ -336,7 +337,7 @@ class S2SVRNet(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if scale not in (1, 2, 4):
-            raise ValueError(f'scale must be 1, 2 or 4, but got {scale}.')
+            raise ConfigError(f'scale must be 1, 2 or 4, but got {scale}.')
         for name, value, least in (
             ('mid_channels', mid_channels, 2),
             ('num_blocks', num_blocks, 0),
@@ -344,9 +345,9 @@ class S2SVRNet(BaseModule):
             ('attention_radius', attention_radius, 0),
         ):
             if value < least:
-                raise ValueError(f'{name} must be at least {least}, but got {value}.')
+                raise ConfigError(f'{name} must be at least {least}, but got {value}.')
         if isinstance(flow_input_size, int):
-            raise ValueError(
+            raise ConfigError(
                 f'flow_input_size must be (h, w) or None, but got {flow_input_size}; S2SVRPlusNet '
                 'takes a factor.'
             )

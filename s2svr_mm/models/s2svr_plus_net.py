@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
 from ..ops.warp import FlowSampler
@@ -39,7 +40,7 @@ class S2SVRPlusNet(S2SVRNet):
         **kwargs: Further arguments of :class:`S2SVRNet`.
 
     Raises:
-        ValueError: If a size is not possible; the message says which.
+        ConfigError: If a size is not possible; the message says which.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class S2SVRPlusNet(S2SVRNet):
         **kwargs: Any,
     ) -> None:
         if unshuffle not in (1, 2, 4) or (unshuffle > 1 and scale > 1):
-            raise ValueError(
+            raise ConfigError(
                 'unshuffle must be 1, or 2 or 4 with a scale of 1, but got '
                 f'unshuffle={unshuffle} and scale={scale}.'
             )
         if detail_branch is not None and scale > 1:
-            raise ValueError(f'detail_branch needs a scale of 1, but got scale={scale}.')
+            raise ConfigError(f'detail_branch needs a scale of 1, but got scale={scale}.')
         if isinstance(flow_input_size, int) and flow_input_size < 1:
-            raise ValueError(f'flow_input_size must be at least 1, but got {flow_input_size}.')
+            raise ConfigError(f'flow_input_size must be at least 1, but got {flow_input_size}.')
         channels = 3 * unshuffle**2
         super().__init__(
             mid_channels, num_blocks, num_layers, scale, frame_channels=channels, **kwargs

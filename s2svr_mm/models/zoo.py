@@ -13,6 +13,7 @@ from ..checkpoints.files import read_weights
 from ..checkpoints.matching import load_into
 from ..checkpoints.shipped import SCHEME, bundled_config, bundled_model, bundled_models
 from ..errors import ConfigError
+from ..utils.building import config_errors
 from ..utils.config import read_config, without_pretrained
 
 
@@ -48,7 +49,9 @@ def load_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = 
             raise ConfigError(f'{model} is a config: give a checkpoint with it')
         checkpoint = f'{SCHEME}{bundled_model(os.fspath(model)).name}'
     init_default_scope('mmagic')
-    network = MODELS.build(without_pretrained(generator_config(model)))
+    generator = without_pretrained(generator_config(model))
+    with config_errors(generator, f'{model}: model.generator'):
+        network = MODELS.build(generator)
     load_into(network, read_weights(checkpoint), checkpoint)
     return network.eval()
 

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
+from ..checkpoints.shipped import DEFAULT_MODEL
 from ..errors import ConfigError, DataError
 from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
@@ -33,7 +34,6 @@ from .segments import Segments, Stretch, restore_segments, whole_segments
 from .sinks import COMPARISONS, FolderSink, VideoSink
 from .summary import Summary, joined
 
-DEFAULT_MODEL = 's2svr_s_x4'
 SIZE_CHANGES = ('stop', 'split', 'scale')
 
 

@@ -22,6 +22,7 @@ from ..checkpoints.matching import load_into
 from ..errors import ConfigError, NonFiniteError
 from ..models.detail_branch import DetailBranch
 from ..ops.pixel_unshuffle import unshuffle
+from ..utils.building import config_errors
 
 
 def build_model(cfg: Config) -> BaseModel:
@@ -41,7 +42,8 @@ def build_model(cfg: Config) -> BaseModel:
     """
     init_default_scope('mmagic')
     set_random_seed(**{'seed': 0, **cfg.get('randomness', {})})
-    model = MODELS.build(cfg.model)
+    with config_errors(cfg, cfg.filename):
+        model = MODELS.build(cfg.model)
     net: Any = getattr(model, 'generator', None)
     if getattr(net, 'details', None) is None:
         raise ConfigError(f'{cfg.filename}: no generator with a detail_branch, nothing to train')

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""From a config and command-line options to a run; shared by tools/train.py and tools/test.py."""
+"""From a config to a training or a test."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from ..checkpoints.files import latest_checkpoint
 from ..engine import SaveFramesHook, SaveMetricsHook
 from ..errors import ConfigError, did_you_mean
+from ..utils.building import config_errors
 from ..utils.config import without_pretrained
 from ..utils.manifest import check_made
 
@@ -89,7 +90,8 @@ def build_runner(cfg: Config) -> Runner:
     hooks.setdefault('strict_load', dict(type='StrictLoadHook'))
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _use_cpus(cfg)
-    runner = RUNNERS.build(cfg)
+    with config_errors(cfg, cfg.filename):
+        runner = RUNNERS.build(cfg)
     _check_custom_keys(cfg, [name for name, _ in runner.model.named_parameters()])
     return runner
 
@@ -118,6 +120,35 @@ def _use_cpus(cfg: Config) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {}), 'device_ids': None}
+
+
+def run_training(
+    cfg: Config, resume: bool = False, amp: bool = False, auto_scale_lr: bool = False
+) -> None:
+    """Train as the config says; logs and checkpoints go to its work dir.
+
+    Args:
+        cfg: The config, changed in place.
+        resume: Whether to continue from the last whole checkpoint in the work dir, if there is
+            one. Defaults to False.
+        amp: Whether to train in mixed precision (:func:`enable_amp`). Defaults to False.
+        auto_scale_lr: Whether to scale the learning rate (:func:`enable_auto_scale_lr`). Defaults
+            to False.
+
+    Raises:
+        ConfigError: If the config can't be used in that way.
+        CheckpointError: If a checkpoint can't be read, or does not fit.
+    """
+    if amp:
+        enable_amp(cfg)
+    if auto_scale_lr:
+        enable_auto_scale_lr(cfg)
+    if resume and resume_from_latest(cfg) is None:
+        print(f'No checkpoint in {cfg.work_dir} yet: training starts at iteration 0.')
+    runner = build_runner(cfg)
+    with config_errors(cfg, cfg.filename):
+        runner.train()
+    runner.logger.info(f'Logs and checkpoints are in {runner.work_dir}')
 
 
 def run_test(
@@ -153,4 +184,5 @@ def run_test(
         runner.register_hook(SaveFramesHook(save_dir))
     if out:
         runner.register_hook(SaveMetricsHook(out))
-    runner.test()
+    with config_errors(cfg, cfg.filename):
+        runner.test()

@@ -41,8 +41,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         content (bytes): What to write.
 
     Raises:
-        OSError: It can't be written, for instance with no space left. An older file of that name
-            is then untouched and nothing else remains.
+        OutputError: It can't be written, for instance with no space left. An older file of that
+            name is then untouched and nothing else remains.
     """
     part = path.with_name(f'{path.name}.{os.getpid()}{PART}')
     try:
@@ -54,11 +54,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         if not isinstance(error, OSError):
             raise
         free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
-        raise OSError(
-            error.errno,
-            f'{error.strerror}: {len(content) / 2**20:.1f} MB could not be written '
-            f'({free / 2**20:.1f} MB free); files written before are as they were',
-            str(path),
+        raise OutputError(
+            f'{path}: {len(content) / 2**20:.1f} MB could not be written ({error.strerror}; '
+            f'{free / 2**20:.1f} MB free); files written before are as they were'
         ) from error
 
 

@@ -2,13 +2,10 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 from helpers.browser import started
 from helpers.comparison_models import write_basicvsr, write_model
-from helpers.tool_process import CHECKOUT
 
 from s2svr_mm.utils.files import WORK_FOLDER
 
@@ -180,21 +177,6 @@ def test_full_disk_is_one_message(run_tool, models, set_trap, clip_pairs, tmp_pa
     assert 'give the same command again' in result.output
     assert 'Traceback' not in result.output
     assert not list((tmp_path / 'out').rglob('second'))
-
-
-def test_help_is_quick():
-    """Without importing torch; told by the modules, not by the clock."""
-    script = (
-        'import runpy, sys\n'
-        'sys.argv = ["compare.py", "--help"]\n'
-        'try:\n'
-        f'    runpy.run_path({str(CHECKOUT / "tools" / "compare.py")!r}, run_name="__main__")\n'
-        'except SystemExit:\n'
-        '    print("torch" in sys.modules)\n'
-    )
-    output = subprocess.check_output([sys.executable, '-c', script], text=True)
-    assert output.endswith('False\n')
-    assert '--degrade' in output
 
 
 STATE = """

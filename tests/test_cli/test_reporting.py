@@ -1,21 +1,19 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-import socket
+import subprocess
 import sys
-from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
-from mmagic.datasets.transforms import PairedRandomCrop
-from mmagic.registry import MODELS, TRANSFORMS
+from helpers.clips import moving_clip, write_frames
+from helpers.tool_process import CHECKOUT
 from torch.utils.data import DataLoader, Dataset
 
-from s2svr_mm.cli.reporting import exit_on_user_error, explain
-from s2svr_mm.errors import CheckpointError, did_you_mean
-
-
-class DataError(ValueError):
-    pass
+from s2svr_mm.checkpoints.files import save_weights
+from s2svr_mm.cli import COMMANDS, main
+from s2svr_mm.cli.reporting import exit_on_user_error, message_of
+from s2svr_mm.errors import CheckpointError, DataError, S2SVRError, did_you_mean
+from s2svr_mm.models import PWCLite
 
 
 class Failing(Dataset):
@@ -29,48 +27,15 @@ class Failing(Dataset):
         raise self.error
 
 
-def raised_by_worker(error):
-    with pytest.raises(type(error)) as caught:
-        list(DataLoader(Failing(error), num_workers=1))
-    assert 'DataLoader worker' in str(caught.value)
-    return caught.value
-
-
 @pytest.mark.parametrize(
     'message', ['clip/3.png is cut short', 'two lines:\n  first: one\n  second: two']
 )
-@pytest.mark.parametrize('kind', [DataError, ValueError, FileNotFoundError])
-def test_message_of_a_worker_is_the_message_alone(kind, message):
-    assert explain(raised_by_worker(kind(message))) == message
-
-
-@pytest.mark.parametrize(
-    ('registry', 'name', 'meant'),
-    [(MODELS, 'S2SVRNett', 'S2SVRNet'), (TRANSFORMS, 'LoadClips', 'LoadClip')],
-)
-def test_unknown_type(registry, name, meant):
-    with pytest.raises(KeyError) as caught:
-        registry.build(dict(type=name))
-    text = explain(caught.value)
-    assert f"the type '{name}'" in text
-    assert f'no such {registry.name}. Did you mean {meant}' in text
-
-
-@pytest.mark.parametrize('path', ['lq/a/1.png', ['lq/a/1.png', 'lq/a/2.png']])
-def test_frames_smaller_than_the_patch(path):
-    sample = dict(img=[np.zeros((24, 32, 3))], gt=[np.zeros((96, 128, 3))], scale=4)
-    with pytest.raises(ValueError, match='patch') as caught:
-        PairedRandomCrop(256).transform(dict(sample, img_path=path, gt_path=path))
-    message = explain(caught.value)
-    for text in ('lq/a/1.png: degraded frames of 32x24', '64x64', 'gt_patch_size=N'):
-        assert text in message
-
-
-def test_own_faults_are_not_explained():
-    for error in (KeyError('weight'), TypeError('unsupported operand'), RuntimeError('shape')):
-        assert explain(error) is None
-        with pytest.raises(type(error)), exit_on_user_error():
-            raise error
+def test_message_of_a_worker_is_the_message_alone(message):
+    with pytest.raises(DataError) as caught:
+        list(DataLoader(Failing(DataError(message)), num_workers=1))
+    assert 'DataLoader worker' in str(caught.value)
+    assert message_of(caught.value) == message
+    assert message_of(DataError(message)) == message
 
 
 def test_one_clear_message(capsys):
@@ -83,38 +48,109 @@ def test_one_clear_message(capsys):
     with pytest.raises(SystemExit) as end, exit_on_user_error():
         raise KeyboardInterrupt
     assert end.value.code == 130
+    assert capsys.readouterr().err == 'interrupted\n'
 
 
-def test_close_to():
+def test_output_that_nobody_reads_to_its_end():
+    script = (
+        'from s2svr_launcher import unregistered\n'
+        'with unregistered():\n'
+        '    from s2svr_mm.cli.reporting import exit_on_user_error\n'
+        'with exit_on_user_error():\n'
+        '    for i in range(100000): print(i)\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', script],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b''
+    assert process.wait() == 141
+
+
+def broadcast(*args, **kwargs):
+    return np.zeros(2) + np.zeros(3)
+
+
+def zip_strictly(*args, **kwargs):
+    return list(zip([1], [1, 2], strict=True))
+
+
+def divide(*args, **kwargs):
+    return 1 / 0
+
+
+def open_nothing(*args, **kwargs):
+    return open('/nowhere/at/all')
+
+
+@pytest.fixture
+def calls(tmp_path, tiny_config, monkeypatch):
+    """For each command arguments that are right, and what it calls along the way."""
+    monkeypatch.chdir(tmp_path)
+    write_frames(tmp_path / 'frames', moving_clip(3, 16, 16))
+    save_weights(PWCLite().state_dict(), tmp_path / 'flow.pth')
+    flow = str(CHECKOUT / 'configs' / 'flow_teacher.py')
+    details = str(CHECKOUT / 'configs' / 's2svr_s_deblur.py')
+    compare = 'compare --model s2svr_s_x4 --video a frames --out out'
+    return {
+        'restore': ('restore frames out', 's2svr_mm.models.zoo.load_model'),
+        'compare': (compare, 's2svr_mm.comparison.comparison.Comparison.run'),
+        'models': ('models', 's2svr_mm.cli.models.bundled_models'),
+        'train': (f'train {tiny_config}', 's2svr_mm.models.s2svr.S2SVR.forward'),
+        'test': (f'test {tiny_config} {tmp_path}/tiny.pth', 'mmengine.runner.Runner.test'),
+        'train-details': (
+            f'train-details {details} --out branch.pth',
+            's2svr_mm.training.detail_branch.collect_details',
+        ),
+        'prepare-data': (
+            'prepare-data clips --src frames --dst data',
+            's2svr_mm.datasets.preparation.prepare_clips',
+        ),
+        'convert-weights': (
+            'convert-weights flow.pth out.pth',
+            's2svr_mm.models.conversion.from_official',
+        ),
+        'evaluate-flow': (
+            f'evaluate-flow frames --model a {flow} flow.pth',
+            's2svr_mm.comparison.flow.evaluate_flow',
+        ),
+        'doctor': ('doctor', 's2svr_mm.cli.doctor.report'),
+    }
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_bugs_keep_their_traceback(command, calls, monkeypatch):
+    arguments, along_the_way = calls[command]
+    bugs = broadcast, zip_strictly, divide, open_nothing
+    # Training starts anew for each: two are enough.
+    for bug in bugs[:2] if command == 'train' else bugs:
+        monkeypatch.setattr(along_the_way, bug)
+        with pytest.raises((ValueError, ZeroDivisionError, OSError)) as caught:
+            main(arguments.split())
+        assert not isinstance(caught.value, S2SVRError)
+        assert caught.traceback[-1].name == bug.__name__
+
+
+def test_did_you_mean():
     assert did_you_mean('modle', ['model', 'train_cfg']) == ' Did you mean model?'
     assert did_you_mean('xyz', ['model']) == ''
 
 
-@pytest.mark.parametrize(
-    'error',
-    [socket.gaierror(-2, 'Name or service not known'), URLError('timed out')],
-)
-def test_failed_download(error):
-    assert 'a download failed' in explain(error)
-    assert 'spynet_pretrained=FILE' in explain(error)
+@pytest.mark.parametrize('kind', ['MMFlowEstimator', 'PhotometricLoss', 'EdgeAwareSmoothnessLoss'])
+def test_without_mmflow(kind, monkeypatch, capsys):
+    from mmagic.registry import MODELS
 
-
-@pytest.mark.parametrize(
-    'cfg',
-    [
-        dict(type='MMFlowEstimator', flow_cfg=dict(type='PWCNet')),
-        dict(type='PhotometricLoss'),
-        dict(type='EdgeAwareSmoothnessLoss'),
-    ],
-    ids=lambda cfg: cfg['type'],
-)
-def test_without_mmflow(cfg, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'mmflow', None)
     frames = torch.rand(2, 1, 3, 8, 8)
+    cfg = dict(flow_cfg=dict(type='PWCNet')) if kind == 'MMFlowEstimator' else {}
 
     def build_and_use():
-        loss = MODELS.build(cfg)
-        loss(frames[0, :, :2] if 'Smooth' in cfg['type'] else frames[0], frames[1])
+        loss = MODELS.build(dict(type=kind, **cfg))
+        loss(frames[0, :, :2] if 'Smooth' in kind else frames[0], frames[1])
 
     with pytest.raises(SystemExit), exit_on_user_error():
         build_and_use()

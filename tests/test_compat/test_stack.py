@@ -183,7 +183,7 @@ def test_report_of_a_broken_stack(overlay):
     pretend_installed(overlay, 'numpy', '2.1.3')
     pretend_installed(overlay, 'transformers', '4.40.0')
     (overlay / 'torch.py').write_text('raise SystemExit("torch was imported")')
-    done = run_python('-m', 's2svr_mm.compat', overlay=overlay)
+    done = run_python('-m', 's2svr_launcher', 'doctor', overlay=overlay)
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
     assert (done.returncode, done.stderr) == (1, '')
     assert rows['numpy'][1:4] == ['2.1.3', '1.26.4', 'broken']

@@ -139,12 +139,12 @@ def test_nan_stops_training_and_the_last_checkpoint_stays(tiny_config, tmp_path,
     [
         (
             ['model.generator.type=S2SVRNett'],
-            "the config names the type 'S2SVRNett', but there is no such model. "
-            'Did you mean S2SVRNet',
+            "tiny.py: model.generator.type: there is no 'S2SVRNett'. Did you mean S2SVRNet",
         ),
         (
             ['train_dataloader.dataset.type=VideoClipsDataset'],
-            "'VideoClipsDataset', but there is no such dataset. Did you mean VideoClipDataset",
+            "train_dataloader.dataset.type: there is no 'VideoClipsDataset'. "
+            'Did you mean VideoClipDataset',
         ),
         (
             ['model.generator.mid_chanels=8'],
@@ -182,9 +182,15 @@ def test_wrong_input_gets_one_message(tiny_config, run_tool, options, message):
 @pytest.mark.parametrize(
     ('written', 'message'),
     [
-        ("model['generator']['mid_chanels'] = 8", "an unexpected keyword argument 'mid_chanels'"),
-        ('default_hooks = dict(chekpoint=dict(interval=5))', "no 'type', so nothing can be built"),
-        ('randomness = dict(sede=1)', "an unexpected keyword argument 'sede'"),
+        (
+            "model['generator']['mid_chanels'] = 8",
+            "'S2SVRNet' has no argument 'mid_chanels'. Did you mean mid_channels?",
+        ),
+        (
+            'default_hooks = dict(chekpoint=dict(interval=5))',
+            "default_hooks.chekpoint has no 'type', so nothing can be built",
+        ),
+        ('randomness = dict(sede=1)', "randomness has no argument 'sede'. Did you mean seed?"),
     ],
 )
 def test_wrong_key_in_a_config_gets_one_message(tiny_config, run_tool, written, message):
@@ -235,23 +241,8 @@ def test_two_processes_on_cpus(tiny_config, tmp_path, start_tool):
     assert open_checkpoint(tmp_path / 'run' / 'iter_4.pth')['meta']['iter'] == 4
 
 
-def test_help_is_quick_and_the_command_runs_from_anywhere(tmp_path):
+def test_the_command_runs_from_anywhere(tmp_path):
     script = CHECKOUT / 'tools' / 'train.py'
-    probe = (
-        'import runpy, sys\n'
-        f'sys.argv = [{str(script)!r}, "--help"]\n'
-        'try:\n'
-        f'    runpy.run_path({str(script)!r}, run_name="__main__")\n'
-        'except SystemExit:\n'
-        '    heavy = {"torch", "mmcv", "mmagic"} & sys.modules.keys()\n'
-        '    sys.exit(f"imported {heavy}" if heavy else 0)\n'
-    )
-    result = subprocess.run(
-        [sys.executable, '-c', probe], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    for option in ('--work-dir', '--resume', '--amp', '--auto-scale-lr', '--cfg-options'):
-        assert option in result.stdout
     result = subprocess.run(
         [sys.executable, script, 'missing.py'],
         cwd=tmp_path,

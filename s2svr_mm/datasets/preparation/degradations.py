@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...io.clips import open_reader
 from ...io.codec import encoder_params, recompress
 from ...io.images import ImageReader, to_levels
@@ -34,11 +34,11 @@ def check_name(degradation: str) -> str:
         str: The same name.
 
     Raises:
-        ValueError: It is none of these.
+        ConfigError: It is none of these.
     """
     match = re.fullmatch(r'bi|bd|blur|qp([0-9]+)', degradation)
     if match is None or (match[1] and int(match[1]) > 51):
-        raise ValueError(f'The degradation {degradation!r} is unknown; it is {NAMES} (up to 51).')
+        raise ConfigError(f'The degradation {degradation!r} is unknown; it is {NAMES} (up to 51).')
     return degradation
 
 

@@ -9,6 +9,7 @@ import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from ...errors import ConfigError, DataError
 from ...io.images import to_uint8
 from ...ops.dis_flow import sample_along
 from ...ops.synthetic_flow import random_field
@@ -39,9 +40,9 @@ class AddMotion(BaseTransform):
         self, max_motion: float = 3.0, prob: float = 0.5, min_motion: float | None = None
     ) -> None:
         if max_motion <= 0 or not 0 <= prob <= 1:
-            raise ValueError(f'Got max_motion={max_motion} (over 0) and prob={prob} (0 to 1).')
+            raise ConfigError(f'Got max_motion={max_motion} (over 0) and prob={prob} (0 to 1).')
         if min_motion is not None and not 0 <= min_motion <= max_motion:
-            raise ValueError(
+            raise ConfigError(
                 f'min_motion must be between 0 and max_motion={max_motion}, but got {min_motion}.'
             )
         self.max_motion = max_motion
@@ -58,14 +59,14 @@ class AddMotion(BaseTransform):
             dict: The sample, its frames smaller by ``max_motion * (t - 1) / 2`` on each side.
 
         Raises:
-            ValueError: If the frames are not larger than that.
+            DataError: If the frames are not larger than that.
         """
         frames = results['gt']
         h, w = frames[0].shape[:2]
         middle = (len(frames) - 1) / 2
         margin = math.ceil(self.max_motion * middle)
         if min(h, w) <= 2 * margin:
-            raise ValueError(
+            raise DataError(
                 f'{results.get("key", "The clip")}: {len(frames)} frames of {w}x{h} are too small '
                 f'to move by {self.max_motion} pixels a frame: both sides must exceed {2 * margin}.'
             )

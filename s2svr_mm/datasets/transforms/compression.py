@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmagic.registry import TRANSFORMS
 
+from ...errors import ConfigError
 from ...io.codec import DECODERS, SMALLEST_SIDE, encoder_params, recompress
 from ...io.color import BT601, ColorInfo, from_rgb, to_rgb
 from ...io.images import to_uint8
@@ -40,15 +41,15 @@ class CompressVideo(ClipDegradation):
         bframes: int = 0,
     ) -> None:
         if codec not in DECODERS:
-            raise ValueError(f'codec is one of {sorted(DECODERS)}, got {codec!r}.')
+            raise ConfigError(f'codec is one of {sorted(DECODERS)}, got {codec!r}.')
         if (qp is None) == (crf is None):
-            raise ValueError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
+            raise ConfigError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
         self.codec = codec
         self.mode = 'crf' if qp is None else 'qp'
         values = crf if qp is None else qp
         self.values = tuple(values) if isinstance(values, Sequence) else (values,)
         if not all(0 <= value <= 51 for value in self.values):
-            raise ValueError(f'{self.mode} lies in 0 to 51, got {values}.')
+            raise ConfigError(f'{self.mode} lies in 0 to 51, got {values}.')
         self.bframes = bframes
 
     def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from mmagic.datasets.transforms import MATLABLikeResize
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from ...errors import ConfigError, DataError
 from ...io.images import to_uint8
 
 
@@ -70,7 +71,7 @@ class Downsample(ClipDegradation):
 
     def __init__(self, scale: int = 4) -> None:
         if scale < 1:
-            raise ValueError(f'scale must be a whole number from 1, got {scale}.')
+            raise ConfigError(f'scale must be a whole number from 1, got {scale}.')
         self.scale = scale
 
     @abstractmethod
@@ -88,7 +89,7 @@ class Downsample(ClipDegradation):
         """Downsample a clip; see the base class."""
         height, width = frames[0].shape[:2]
         if min(height, width) < self.scale:
-            raise ValueError(f'Frames of {width}x{height} cannot be {self.scale} times smaller.')
+            raise DataError(f'Frames of {width}x{height} cannot be {self.scale} times smaller.')
         rows, columns = height - height % self.scale, width - width % self.scale
         if 'gt' in results:
             factor = results['gt'][0].shape[0] // height

@@ -6,7 +6,7 @@ import torch
 from mmagic.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...io.flow_files import read_flow
 from ...io.images import read_image, to_uint8
 from ...ops.dis_flow import dis_flow, sample_along
@@ -107,7 +107,7 @@ class KnownMotion(BaseTransform):
             dict: The sample with its pair and the flow.
 
         Raises:
-            ValueError: If the frame is not larger than twice ``max_motion``.
+            DataError: If the frame is not larger than twice ``max_motion``.
         """
         frame = torch.from_numpy(np.ascontiguousarray(results['gt'][0])).permute(2, 0, 1)
         ref, supp, flow = synthetic_pair(
@@ -141,7 +141,7 @@ class PairMotionBlur(ClipDegradation):
 
     def __init__(self, exposure: float = 1.0, gamma: float = 2.2, samples: int = 17) -> None:
         if exposure < 0 or samples < 1:
-            raise ValueError(f'Got exposure={exposure} (from 0) and samples={samples} (from 1).')
+            raise ConfigError(f'Got exposure={exposure} (from 0) and samples={samples} (from 1).')
         self.exposure = exposure
         self.gamma = gamma
         self.samples = samples
@@ -149,7 +149,7 @@ class PairMotionBlur(ClipDegradation):
     def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
         """Blur a pair; see the base class."""
         if len(frames) != 2:
-            raise ValueError(f'PairMotionBlur blurs pairs, but got {len(frames)} frames.')
+            raise ConfigError(f'PairMotionBlur blurs pairs, but got {len(frames)} frames.')
         first, second = map(to_uint8, frames)
         motions = dis_flow(first, second), -dis_flow(second, first)
         return [self._expose(f, motion) for f, motion in zip(frames, motions, strict=True)]

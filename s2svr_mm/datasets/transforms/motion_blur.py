@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmagic.registry import TRANSFORMS
 
+from ...errors import ConfigError, DataError
 from ...io.images import to_uint8
 from ...ops.dis_flow import dis_flow, sample_along
 from .degradation import ClipDegradation
@@ -45,10 +46,10 @@ class AverageMotionBlur(ClipDegradation):
     ) -> None:
         self.num_frames = tuple(num_frames) if isinstance(num_frames, Sequence) else (num_frames,)
         if any(n < 1 or n % 2 == 0 for n in self.num_frames):
-            raise ValueError(f'num_frames must be odd, so that one is the middle: {num_frames}.')
+            raise ConfigError(f'num_frames must be odd, so that one is the middle: {num_frames}.')
         self.stride = tuple(stride) if isinstance(stride, Sequence) else (stride,)
         if min(self.stride) < 1 or in_between < 0:
-            raise ValueError(f'Got stride={stride} (from 1) and in_between={in_between} (from 0).')
+            raise ConfigError(f'Got stride={stride} (from 1) and in_between={in_between} (from 0).')
         self.gamma = gamma
         self.in_between = in_between
 
@@ -56,7 +57,7 @@ class AverageMotionBlur(ClipDegradation):
         """Blur a clip; see the base class."""
         longest = max(self.num_frames)
         if len(frames) < longest:
-            raise ValueError(
+            raise DataError(
                 f'{results.get("key", "The clip")}: {len(frames)} frames are fewer than the '
                 f'{longest} to average. Raise num_input_frames by {longest - 1}.'
             )

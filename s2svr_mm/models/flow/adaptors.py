@@ -14,6 +14,7 @@ from torch import Tensor
 from ...checkpoints.files import read_weights
 from ...checkpoints.matching import StrictInit, load_into
 from ...compat import import_mmflow, stand_in
+from ...errors import ConfigError
 from ...ops.cost_volume import cost_volume
 from ...ops.dis_flow import dis_flow
 from ...ops.padding import pad_to
@@ -58,7 +59,7 @@ class MMFlowEstimator(StrictInit):
 
     Raises:
         MissingPackageError: If mmflow is not installed.
-        FileNotFoundError: If there is no such config; lists those of the same folder.
+        ConfigError: If there is no such config; lists those of the same folder.
         CheckpointError: If the weights do not fit the network.
     """
 
@@ -124,7 +125,7 @@ def _config_file(name: str) -> Path:
     folder = shipped / Path(name).parent
     known = sorted(str(path.relative_to(shipped)) for path in folder.glob('*.py'))
     known = known or sorted(path.name + '/' for path in shipped.iterdir() if path.is_dir())
-    raise FileNotFoundError(f"there is no config {name}; mmflow's own: {', '.join(known)}")
+    raise ConfigError(f"there is no config {name}; mmflow's own: {', '.join(known)}")
 
 
 def _correlation() -> type[nn.Module]:

@@ -12,6 +12,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...ops.occlusion import visible_mask
 from ...ops.resize_flow import rescale_flow
 from ...ops.warp import warp
@@ -57,7 +58,7 @@ class FlowDistillHead(BaseModule):
         end (int, optional): First iteration without them again. Defaults to None.
 
     Raises:
-        ValueError: If all losses are off, ``momentum`` is not in (0, 1], ``label`` or ``pairings``
+        ConfigError: If all losses are off, ``momentum`` is not in (0, 1], ``label`` or ``pairings``
             is unknown, or the config of the teacher names no weights.
     """
 
@@ -75,14 +76,16 @@ class FlowDistillHead(BaseModule):
     ) -> None:
         super().__init__()
         if pairings not in ('degraded', 'all'):
-            raise ValueError(f"pairings must be 'degraded' or 'all', but got {pairings!r}.")
+            raise ConfigError(f"pairings must be 'degraded' or 'all', but got {pairings!r}.")
         self.label = check_label(label)
         self.pairings = pairings
         losses = (distill_loss, photometric_loss, smoothness_loss)
         if not any(losses):
-            raise ValueError('All losses of FlowDistillHead are None: leave flow_head out instead.')
+            raise ConfigError(
+                'All losses of FlowDistillHead are None: leave flow_head out instead.'
+            )
         if not 0 < momentum <= 1:
-            raise ValueError(f'momentum must be in (0, 1], but got {momentum}.')
+            raise ConfigError(f'momentum must be in (0, 1], but got {momentum}.')
         self.distill_loss, self.photometric_loss, self.smoothness_loss = (
             None if loss is None else MODELS.build(loss) for loss in losses
         )
@@ -152,11 +155,11 @@ class FlowDistillHead(BaseModule):
             ``loss_flow_smooth``, as far as they are on. None for a clip of one frame.
 
         Raises:
-            ValueError: If there is no clean frame for each degraded one, or no ``degraded`` ones.
+            ConfigError: If there is no clean frame for each degraded one, or no ``degraded`` ones.
         """
         t = flows[0].shape[1] + 1
         if clean is None or clean.ndim != 5 or clean.shape[1] != t:
-            raise ValueError(
+            raise ConfigError(
                 f'FlowDistillHead needs the ground truth of all {t} frames, but got '
                 f"{'none' if clean is None else tuple(clean.shape)}. Give data_prefix a 'gt', and "
                 "gt_frames='all', or leave flow_head out."
@@ -201,7 +204,7 @@ class FlowDistillHead(BaseModule):
         """The student's flows on all pairs but the degraded ones, in the order of those."""
         if degraded is None or degraded.shape[:2] != clean.shape[:2]:
             shown = 'none' if degraded is None else tuple(degraded.shape)
-            raise ValueError(
+            raise ConfigError(
                 f"pairings='all' needs a degraded frame for each of the clean ones, "
                 f'{tuple(clean.shape)}, but got {shown}.'
             )
@@ -234,7 +237,7 @@ def _check_names_weights(teacher: dict) -> None:
     if teacher.get('type') in ('DISFlow', 'ZeroFlow') or teacher.get('checkpoint'):
         return
     if init_cfg.get('type') != 'Pretrained':
-        raise ValueError(
+        raise ConfigError(
             f'The teacher {teacher.get("type")} has no weights: give it init_cfg=dict('
             "type='Pretrained', checkpoint=...), or leave teacher out for an average of the "
             'student.'

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...checkpoints.matching import StrictInit
+from ...errors import ConfigError
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
 from ...ops.lucas_kanade import refine_flow
@@ -151,7 +152,7 @@ class FinePWCLite(StrictInit):
             what ``coarse`` has no weights for.
 
     Raises:
-        ValueError: If there are fewer than two windows, or the numbers of channels and dilations
+        ConfigError: If there are fewer than two windows, or the numbers of channels and dilations
             differ.
     """
 
@@ -168,7 +169,7 @@ class FinePWCLite(StrictInit):
     ) -> None:
         super().__init__(init_cfg=init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1))
         if len(windows) < 2 or not len(half_channels) == len(full_channels) == len(dilations):
-            raise ValueError(
+            raise ConfigError(
                 'FinePWCLite needs at least two windows and as many channels as dilations, but got '
                 f'windows={windows}, half_channels={half_channels}, full_channels={full_channels}, '
                 f'dilations={dilations}.'

@@ -5,6 +5,7 @@ import torch.nn as nn
 from mmagic.registry import MODELS
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...ops.synthetic_flow import synthetic_pair
 
 
@@ -22,7 +23,7 @@ class KnownWarps(nn.Module):
             Defaults to 1.0.
 
     Raises:
-        ValueError: If the motions are not 0 < min_motion <= max_motion, or ``max_layers`` < 1.
+        ConfigError: If the motions are not 0 < min_motion <= max_motion, or ``max_layers`` < 1.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class KnownWarps(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 < min_motion <= max_motion or max_layers < 1:
-            raise ValueError(
+            raise ConfigError(
                 'KnownWarps needs 0 < min_motion <= max_motion and max_layers >= 1, but got '
                 f'{min_motion}, {max_motion} and {max_layers}.'
             )

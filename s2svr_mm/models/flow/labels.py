@@ -5,6 +5,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...ops.lucas_kanade import refine_flow
 from .estimators import pair_flows
 
@@ -32,7 +33,7 @@ def label_flows(
         ``second``, (n, 2, h, w), pixels, x first.
 
     Raises:
-        ValueError: If ``label`` is unknown.
+        ConfigError: If ``label`` is unknown.
     """
     check_label(label)
     flips: tuple[tuple[int, ...], ...] = ((),)
@@ -60,10 +61,10 @@ def check_label(label: str) -> str:
         str: The same.
 
     Raises:
-        ValueError: If it is another one.
+        ConfigError: If it is another one.
     """
     if label not in LABELS:
-        raise ValueError(f'label must be one of {", ".join(LABELS)}, but got {label!r}.')
+        raise ConfigError(f'label must be one of {", ".join(LABELS)}, but got {label!r}.')
     return label
 
 

@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...checkpoints.matching import StrictInit
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
 from ...ops.padding import pad_to
@@ -176,9 +176,9 @@ class PWCLite(StrictInit):
         init_cfg = init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1)
         super().__init__(init_cfg=init_cfg)
         if padding_mode not in PADDING_MODES:
-            raise ValueError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
+            raise ConfigError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
         if not 0 < context_levels <= 5:
-            raise ValueError(f'context_levels must be from 1 to 5, but got {context_levels}.')
+            raise ConfigError(f'context_levels must be from 1 to 5, but got {context_levels}.')
         self.padding_mode = padding_mode
         self.context_levels = context_levels
         self.radius = radius

@@ -11,6 +11,7 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...ops.occlusion import inside_frame, visible_mask
 from ...ops.resize_flow import rescale_flow
 from ...ops.warp import warp
@@ -74,13 +75,13 @@ class UnsupervisedFlow(BaseModel):
         self.warp_iters = train_cfg.pop('warp_iters', 0)
         self.occlusion_begin = train_cfg.pop('occlusion_begin', 0)
         if train_cfg:
-            raise ValueError(
+            raise ConfigError(
                 f'train_cfg knows warp_iters and occlusion_begin, but got {sorted(train_cfg)}.'
             )
         if self.warp_iters and known_warps is None:
-            raise ValueError(f'warp_iters={self.warp_iters} needs known_warps.')
+            raise ConfigError(f'warp_iters={self.warp_iters} needs known_warps.')
         if known_warps is None and photometric_loss is None and flow_head is None:
-            raise ValueError('Nothing teaches: known_warps, photometric_loss, flow_head are None.')
+            raise ConfigError('Nothing teaches: known_warps, photometric_loss, flow_head are None.')
         self.estimator: Any = MODELS.build(estimator)
         self.known_warps = _build(known_warps)
         self.warp_loss = _build(warp_loss)
@@ -115,7 +116,7 @@ class UnsupervisedFlow(BaseModel):
             ValueError: If there are fewer than two frames, or ``mode`` is unknown.
         """
         if inputs.ndim != 5 or inputs.shape[1] < 2:
-            raise ValueError(
+            raise ConfigError(
                 f'Flow needs clips (n, t, 3, h, w) of at least 2 frames, but got '
                 f'{tuple(inputs.shape)}: set num_input_frames to 2 or more.'
             )
@@ -152,7 +153,7 @@ class UnsupervisedFlow(BaseModel):
             clean = None if data_samples is None else data_samples.get('gt_img')
             losses |= self.flow_head(self.estimator, flows, clean, inputs)
         if not losses:
-            raise ValueError(f'No loss is on at iteration {iteration}: see flow_head.begin, end.')
+            raise ConfigError(f'No loss is on at iteration {iteration}: see flow_head.begin, end.')
         return losses
 
     def _pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -1,0 +1,198 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Arguments that several commands share, and the types of their values."""
+
+import argparse
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+# More than any machine holds; what is larger is a slip of the hand.
+_MOST = 10**9
+
+
+def whole_number(least: int, most: int = _MOST) -> Callable[[str], int]:
+    """Make a type of argument for whole numbers.
+
+    Args:
+        least: The least number.
+        most: The greatest. Defaults to a billion.
+
+    Returns:
+        Callable[[str], int]: The type.
+    """
+
+    def parse(text: str) -> int:
+        # int() alone also takes '1_000' and digits of other scripts.
+        if not re.fullmatch(r'[+-]?[0-9]{1,18}', text) or not least <= int(text) <= most:
+            limit = f'from {least}' if most == _MOST else f'from {least} to {most}'
+            raise argparse.ArgumentTypeError(f'{text!r} is not a whole number {limit}')
+        return int(text)
+
+    return parse
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Make a type of argument for numbers in a range; the arguments are its ends."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float('nan')
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number from {least} to {most}')
+        return value
+
+    return parse
+
+
+def frame_range(text: str) -> tuple[int, int | None]:
+    """Parse ``FIRST:END``, each of them optional, into a half-open range of frames."""
+    match = re.fullmatch(r'([0-9]{0,9}):([0-9]{0,9})', text)
+    first, end = (int(part) if part else None for part in match.groups()) if match else (0, 0)
+    if end is not None and end <= (first or 0):
+        raise argparse.ArgumentTypeError(f'{text!r} is not FIRST:END, such as 10:50, 10: or :50')
+    return first or 0, end
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """Parse ``WIDTHxHEIGHT`` into (width, height)."""
+    match = re.fullmatch(r'([0-9]{1,5})x([0-9]{1,5})', text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(size) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 352x288')
+    return size
+
+
+def frame_rate(text: str) -> Fraction:
+    """Parse a frame rate, such as '25', '23.976' or '30000/1001'."""
+    match = re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9}|/[0-9]{1,9})?', text)
+    rate = Fraction(text) if match and not re.search(r'/0+$', text) else Fraction(0)
+    if not 0 < rate <= 10**6:
+        raise argparse.ArgumentTypeError(f'{text!r} is no frame rate, such as 25 or 30000/1001')
+    return rate
+
+
+def memory_size(text: str) -> int:
+    """Parse an amount of memory, such as '800M' or '6G', into bytes."""
+    match = re.fullmatch(r'([0-9]{1,6}(?:\.[0-9]{1,6})?)([MG])B?', text.upper())
+    size = int(float(match[1]) * {'M': 2**20, 'G': 2**30}[match[2]]) if match else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no amount of memory, such as 800M or 6G')
+    return size
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add what every command has."""
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that turns the progress bar off."""
+    parser.add_argument('--quiet', action='store_true', help='no progress bar')
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Add the device that networks run on."""
+    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:1 ... (default: auto)')
+
+
+def add_model(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the network that a command runs: a bundled one, or a config with its checkpoint."""
+    group = parser.add_argument_group('model')
+    group.add_argument(
+        '--model', metavar='NAME', help=f'a bundled model, see below (default: {default})'
+    )
+    group.add_argument('--config', metavar='FILE', help='config file of another model')
+    group.add_argument('--checkpoint', metavar='FILE', help='its weights: file, URL, s2svr://NAME')
+
+
+def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._ArgumentGroup:
+    """Add the settings of a VideoRestorer; :func:`restorer_settings` reads them.
+
+    Args:
+        parser: The command's parser.
+        dtype: The default of ``--dtype``.
+
+    Returns:
+        argparse._ArgumentGroup: The group, to which a command can add settings of its own.
+    """
+    group = parser.add_argument_group('how networks run (default: what fits in memory)')
+    add_device(group)
+    group.add_argument(
+        '--dtype',
+        choices=['auto', 'float32', 'bfloat16'],
+        default=dtype,
+        help='auto: bfloat16 where the device has it and the first frames stay within 0.05 dB '
+        '(default: %(default)s)',
+    )
+    group.add_argument(
+        '--window', type=whole_number(1), metavar='N', help='frames that a network sees at once'
+    )
+    group.add_argument(
+        '--overlap',
+        type=whole_number(0),
+        metavar='N',
+        help='frames that neighbouring windows share (default: 16)',
+    )
+    group.add_argument(
+        '--tile',
+        type=whole_number(0),
+        metavar='N',
+        help='side of tiles in pixels, overlaps included; 0 for whole frames',
+    )
+    group.add_argument(
+        '--tile-overlap',
+        type=whole_number(0),
+        default=64,
+        metavar='N',
+        help='pixels that neighbouring tiles share (default: %(default)s)',
+    )
+    group.add_argument(
+        '--tta', action='store_true', help='average over 8 flips and turns: better, 8 times slower'
+    )
+    return group
+
+
+def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_restorer` added, as arguments of VideoRestorer."""
+    names = ('device', 'dtype', 'window', 'overlap', 'tile', 'tile_overlap', 'tta')
+    return {name: getattr(args, name) for name in names}
+
+
+def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add a config and the options that change it.
+
+    Args:
+        parser: The command's parser.
+        example: A pair of key and value for the help.
+    """
+    from mmengine.config import DictAction
+
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help=f'change settings of the config, for example {example}',
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share beside the config."""
+    parser.add_argument(
+        '--work-dir',
+        metavar='DIR',
+        help='folder for logs and checkpoints (default: work_dirs/<config>)',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )

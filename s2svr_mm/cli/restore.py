@@ -1,0 +1,177 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""``s2svr restore``: restore a video, a folder of frames or raw YUV."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..checkpoints.shipped import DEFAULT_MODEL, describe_models
+from ..errors import ConfigError
+from .arguments import (
+    add_model,
+    add_quiet,
+    add_restorer,
+    frame_range,
+    frame_rate,
+    frame_size,
+    memory_size,
+    number,
+    restorer_settings,
+    whole_number,
+)
+
+# The input is damaged and what came before the damage was restored.
+EXIT_DAMAGED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        'Restore a video of any length and size. Sound, subtitles and timing stay as they are.\n'
+        'A call that was stopped resumes when it is made again.'
+    )
+    parser.epilog = (
+        f'bundled models:\n{describe_models()}\n\n'
+        'exit status:\n  0 done; 1 not done, the message says why; 3 the input is damaged and its '
+        'good part\n  was restored; 130 stopped by Ctrl-C'
+    )
+    parser.add_argument(
+        'src',
+        metavar='SRC',
+        help="video file, folder of frames, 'glob/*.png' or raw YUV (walk_352x288.yuv)",
+    )
+    parser.add_argument(
+        'dst',
+        metavar='DST',
+        nargs='?',
+        help='video file, or folder for PNG frames (a name without suffix)',
+    )
+    add_model(parser, DEFAULT_MODEL)
+    how = add_restorer(parser, dtype='auto')
+    how.add_argument('--memory', type=memory_size, metavar='SIZE', help='memory to use, such as 6G')
+    how.add_argument(
+        '--segment',
+        type=whole_number(1),
+        default=48,
+        metavar='N',
+        help='frames after which work is kept (default: %(default)s)',
+    )
+    how.add_argument(
+        '--offload', action='store_true', help="GPU: keep S2SVR's states in main memory"
+    )
+    source = parser.add_argument_group('input')
+    source.add_argument(
+        '--frames',
+        type=frame_range,
+        default=(0, None),
+        metavar='A:B',
+        help='only frames A to B - 1',
+    )
+    source.add_argument(
+        '--size-change',
+        choices=['stop', 'split', 'scale'],
+        default='stop',
+        help='where the frame size changes: stop there (default), split the output there, or '
+        'scale all frames to the first size',
+    )
+    source.add_argument(
+        '--fps',
+        type=frame_rate,
+        metavar='RATE',
+        help='frame rate of frames and raw YUV (default: 25)',
+    )
+    source.add_argument('--yuv-size', type=frame_size, metavar='WxH', help='frame size of raw YUV')
+    out = parser.add_argument_group('output (default: by the name of the file and the input)')
+    out.add_argument('--codec', help='video encoder, such as libx264, libx265, libsvtav1, ffv1')
+    out.add_argument('--crf', type=number(0, 255), help='quality, lower is better and larger')
+    out.add_argument('--preset', help="the encoder's preset, such as slow")
+    out.add_argument('--pix-fmt', help='pixel format, such as yuv420p10le')
+    out.add_argument(
+        '--without',
+        nargs='+',
+        choices=['audio', 'subtitle'],
+        default=[],
+        help='leave out sound or subtitles',
+    )
+    out.add_argument('--compare', metavar='FILE', help='write a video of input and output as well')
+    out.add_argument('--compare-mode', choices=['side', 'split'], default='side')
+    out.add_argument('--overwrite', action='store_true', help='replace existing outputs')
+    add_quiet(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Restore; returns the exit status."""
+    _check(args)
+    if not args.quiet:
+        # What is imported next takes seconds.
+        print(f'{args.src} -> {args.dst}', file=sys.stderr, flush=True)
+    from .. import register
+
+    register()
+    try:
+        damaged = _restore(args)
+    except KeyboardInterrupt:
+        parts = Path(f'{args.dst.rstrip("/")}.parts')
+        if parts.is_dir():
+            print(f'\nwhat is done is kept in {parts}; the same call resumes it', file=sys.stderr)
+        raise
+    return EXIT_DAMAGED if damaged else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.dst is None:
+        raise ConfigError(
+            f'give the output as well: s2svr restore {args.src} DST, where DST is a video such as '
+            'out.mp4, or a name without suffix for a folder of PNG frames'
+        )
+    if args.model and (args.config or args.checkpoint):
+        raise ConfigError('give either --model, or --config and --checkpoint')
+    if bool(args.config) != bool(args.checkpoint):
+        raise ConfigError(
+            '--config and --checkpoint go together; without them, --model names a bundled model:\n'
+            + describe_models()
+        )
+
+
+def _restore(args: argparse.Namespace) -> bool:
+    """Restore as the command line says; returns whether the input is damaged."""
+    from ..io.clips import open_reader
+    from ..models.zoo import load_model
+    from ..restoration.options import OutputOptions
+    from ..restoration.restore_video import restore_video
+    from ..restoration.restorer import VideoRestorer
+
+    # What can't be read is said before a network is loaded, which takes seconds.
+    open_reader(args.src, args.fps, args.yuv_size)
+    if args.config is None and args.model is None:
+        args.model = DEFAULT_MODEL
+        print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
+    network = load_model(args.model or args.config, args.checkpoint)
+    restorer = VideoRestorer(
+        network, memory_limit=args.memory, offload=args.offload, **restorer_settings(args)
+    )
+    options = OutputOptions(
+        codec=args.codec,
+        crf=args.crf,
+        preset=args.preset,
+        pix_fmt=args.pix_fmt,
+        without=tuple(args.without),
+        compare=args.compare,
+        compare_mode=args.compare_mode,
+        overwrite=args.overwrite,
+        segment=args.segment,
+    )
+    summary = restore_video(
+        args.src,
+        args.dst,
+        restorer,
+        frames=args.frames,
+        options=options,
+        rate=args.fps,
+        yuv_size=args.yuv_size,
+        size_change=args.size_change,
+        progress=not args.quiet,
+    )
+    print(summary)
+    return summary.damage is not None
