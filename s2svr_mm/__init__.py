@@ -7,9 +7,9 @@ environment, importing the package leaves the process as it is until :func:`regi
 
 import importlib
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from .registration import register
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -38,28 +38,6 @@ _HOMES = {
     'load_model': 'models.zoo',
     'restore_video': 'restoration.restore_video',
 }
-
-
-def register() -> None:
-    """Register models, data sets, hooks and metrics with mmagic; a second call changes nothing.
-
-    What else changes in the process: mmengine reads checkpoints by
-    :func:`s2svr_mm.checkpoints.files.open_checkpoint`, which runs no code; where mmcv has no
-    compiled operators, stand-ins take their place; FutureWarnings of diffusers and transformers,
-    which only their authors can mend, are not shown.
-
-    Raises:
-        StackError: If the installed packages do not work together.
-    """
-    warnings.filterwarnings('ignore', category=FutureWarning, module=r'(diffusers|transformers)\.')
-    from .compat import check_stack
-
-    check_stack()
-    from .checkpoints.files import register_checkpoint_loader
-
-    register_checkpoint_loader()
-
-    from . import datasets, engine, evaluation, losses, models  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

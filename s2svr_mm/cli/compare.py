@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare."""
     _check(args)
-    from .. import register
+    from ..registration import register
 
     register()
     try:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure."""
-    from .. import register
+    from ..registration import register
 
     register()
     from mmengine.registry import init_default_scope

@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare."""
-    from .. import register
+    from ..registration import register
 
     register()
     from ..datasets.preparation import RECIPES, prepare_clips, prepare_published

@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         # What is imported next takes seconds.
         print(f'{args.src} -> {args.dst}', file=sys.stderr, flush=True)
-    from .. import register
+    from ..registration import register
 
     register()
     try:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Test."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    from .. import register
+    from ..registration import register
 
     register()
     from ..training.config import load_config

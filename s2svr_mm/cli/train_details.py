@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Collect, train, save."""
-    from .. import register
+    from ..registration import register
 
     register()
     from ..checkpoints.files import save_weights

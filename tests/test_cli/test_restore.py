@@ -120,9 +120,19 @@ def test_same_as_the_inferencer_of_mmagic(frames, model, tmp_path, run_tool, mon
         assert np.abs(cv2.imread(str(ours)) - theirs).max() <= 1
 
 
+def test_a_model_is_taken_where_none_is_named(tmp_path, run_tool):
+    write_frames(tmp_path / 'frames', moving_clip(2, 8, 8))
+    result = run_tool('restore', 'frames', 'out', '--quiet', '--dtype', 'float32')
+    assert result.status == 0, result.output
+    assert 'model: s2svr_s_x4, the default' in result.output
+    named = run_tool('restore', 'frames', 'b', '--model', 's2svr_s_x4', '--dtype', 'float32')
+    assert named.status == 0, named.output
+    assert read_folder(tmp_path / 'out') == read_folder(tmp_path / 'b')
+
+
 def test_clear_messages(frames, model, run_tool, tmp_path):
     for args, message in (
-        (('frames', 'out'), 'give --config and --checkpoint, or --model'),
+        (('frames', 'out', *model[:2]), '--config and --checkpoint go together'),
         (('frames', 'out', '--model', 'best'), "no model 'best' is bundled with s2svr_mm"),
         (('frames', 'out', *model[:3], 'no.pth'), 'there is no checkpoint at no.pth'),
         (('frames', 'out', '--config', 'no.py', *model[2:]), 'there is no config no.py'),
