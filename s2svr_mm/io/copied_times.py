@@ -7,9 +7,6 @@ from fractions import Fraction
 
 from .timeline import FALL, PAUSE, Stamp, Timeline, find_jumps, typical
 
-# Seconds by which packets of sound may be off.
-_JITTER = Fraction(3, 10)
-
 
 def copied_times(
     stamps: Sequence[Stamp], base: Fraction, timeline: Timeline, continuous: bool
@@ -61,7 +58,7 @@ class _Clock:
         self._starts = [round(run.start * ratio) for run in timeline.runs]
         self._stops = [round(run.stop * ratio) for run in timeline.runs]
         self._positions = [run.position for run in timeline.runs]
-        self._pause, self._jitter = round(PAUSE / base), round(_JITTER / base)
+        self._pause, self._jitter = round(PAUSE / base), round(FALL / base)
 
     def run_at(self, position: int) -> int:
         """The run of the video in a place of the file."""

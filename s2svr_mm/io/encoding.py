@@ -73,8 +73,8 @@ def choose_encoder(
 ) -> EncoderSettings:
     """Choose what is not given by the container and the source.
 
-    H.264 for 8 bits and HEVC for 10 (AV1 in WebM), with the source's chroma sampling; 4:4:4 where
-    an odd size leaves no choice.
+    H.264 for 8 bits and HEVC for 10 (AV1 in WebM, MPEG-4 in AVI), with the source's chroma
+    sampling; 4:4:4 where an odd size leaves no choice.
 
     Args:
         info (VideoInfo): Size, rate and colour of the video.
@@ -92,7 +92,11 @@ def choose_encoder(
             the pixel format or the quality.
     """
     container = container_of(suffix)
-    codec = _default_codec(info, suffix.lower()) if codec is None else _encoder_named(codec)
+    if codec is None:
+        tuned = crf is not None or preset is not None or pix_fmt not in (None, 'yuv420p')
+        codec = _default_codec(info, suffix.lower(), tuned)
+    else:
+        codec = _encoder_named(codec)
     if codec == 'libx265' and min(info.height, info.width) < _X265_SMALLEST:
         raise EncodingError(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
@@ -136,13 +140,17 @@ def choose_encoder(
     )
 
 
-def _default_codec(info: VideoInfo, suffix: str) -> str:
-    small = min(info.height, info.width) < _X265_SMALLEST
+def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
+    small, color = min(info.height, info.width) < _X265_SMALLEST, info.color
     if suffix == '.webm':
-        return 'libvpx-vp9' if small or info.color.chroma == '444' else 'libsvtav1'
+        return 'libvpx-vp9' if small or color.chroma == '444' else 'libsvtav1'
+    even = info.height % 2 == info.width % 2 == 0
+    if suffix == '.avi' and even and color.bits == 8 and color.chroma in ('420', 'gray'):
+        # Readers guess when H.264 in AVI is shown, and some are a frame late.
+        return 'libx264' if tuned else 'mpeg4'
     # H.265 is no more at home in these than VP9 is.
     old = suffix in ('.avi', '.flv', '.3gp')
-    return 'libx264' if info.color.bits == 8 or small or old else 'libx265'
+    return 'libx264' if color.bits == 8 or small or old else 'libx265'
 
 
 def _encoder_named(name: str) -> str:

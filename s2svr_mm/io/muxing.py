@@ -279,6 +279,7 @@ class Muxer:
             tick=self.plan.tick,
             streams=[(kinds[index], self._codecs[index]) for index in self._streams],
             ends=[self._ends.get(index) for index in self._streams],
+            even=self.plan.container.even,
         )
 
     def _close_output(self) -> None:

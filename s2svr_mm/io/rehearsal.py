@@ -54,8 +54,14 @@ def plan_output(
         EncodingError: The file can't hold the frames, or not all of the streams in any form.
     """
     suffix = suffix.lower()
+    even = container_of(suffix).even
+    if even and source and not source.timeline.is_even(settings.info.rate):
+        raise EncodingError(
+            f'{suffix} files know but one duration, and those of the frames of {source.path} vary: '
+            'write an .mkv or .mp4 file'
+        )
     plan = OutputPlan(suffix, container_of(suffix), settings, source, left_out=settings.left_out)
-    rehearsal = _Rehearsal(settings, source)
+    rehearsal = _Rehearsal(settings)
     if fault := rehearsal.fault(replace(plan, source=None)):
         other = rehearsal.another(replace(plan, source=None))
         raise EncodingError(
@@ -68,13 +74,12 @@ def plan_output(
 class _Rehearsal:
     """A few frames, ready to be written in any container."""
 
-    def __init__(self, settings: EncoderSettings, source: SourceStreams | None) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         info = settings.info
         # At full size it need only start.
         PacketEncoder(settings).open()
         small = replace(info, width=_small(info.width), height=_small(info.height))
         self._settings = replace(settings, info=small)
-        self._timeline = source.timeline if source else None
         period = 1 / (info.rate * info.time_base)
         self._times = [round(i * period) for i in range(_FRAMES + 1)]
         encoder = PacketEncoder(self._settings)
@@ -90,9 +95,6 @@ class _Rehearsal:
     def write(self, plan: OutputPlan) -> tuple[BytesIO, str | None]:
         """Write a small file; returns it and what is wrong with it."""
         file = BytesIO()
-        rate = self._settings.info.rate
-        if plan.container.even and self._timeline and not self._timeline.is_even(rate):
-            return file, 'they know but one duration, and those of the frames vary'
         codec = av.codec.Codec(self._settings.codec, 'w').canonical_name
         if codec.startswith(plan.container.foreign):
             return file, f'few players find {codec} in them'
@@ -117,11 +119,14 @@ class _Rehearsal:
             sounds = [s for s in container.streams.audio if s.index in plan.copied]
             return all(decodes(container, stream) for stream in sounds)
 
-    def keeps_chapters(self, plan: OutputPlan) -> bool:
-        """Whether there are chapters in what is written."""
+    def kept(self, plan: OutputPlan) -> list[str]:
+        """Say which of what is no stream is found again."""
         file, fault = self.write(plan)
+        if fault:
+            return []
         with open_again(file) as container:
-            return fault is None and bool(container.chapters())
+            there = {'chapters': container.chapters(), 'time code': has_time_code(container)}
+            return [name for name, found in there.items() if found]
 
     def fault(self, plan: OutputPlan) -> str | None:
         """Say what would be wrong with a file."""
@@ -147,6 +152,7 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
     if plan.source is None or not wanted:
         return
     starts: dict[int, int] = {}
+    last: dict[int, Fraction] = {}
     counts = dict.fromkeys(wanted, 0)
     with av.open(os.path.abspath(plan.source.path)) as container:
         for packet in islice(readable(container.demux()), _SEARCHED):
@@ -156,7 +162,9 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
                 continue
             counts[index] += 1
             time = (stamp - starts.setdefault(index, stamp)) * packet.time_base
-            if 0 <= time < 1:
+            # Up to where the clock jumps.
+            if 0 < time - last.get(index, time - 1) <= 1 and time < 1:
+                last[index] = time
                 yield Timed(time, packet)
             if min(counts.values()) >= _PACKETS:
                 return
@@ -166,12 +174,12 @@ def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal
     """Decide for each stream of the source what becomes of it."""
     left_out = []
     with av.open(os.path.abspath(source.path)) as container:
-        chapters = bool(container.chapters())
+        chapters, time_code = bool(container.chapters()), has_time_code(container)
         for stream in _beside(source, container):
             if stream.type in ('audio', 'subtitle') and source.timeline.copied.get(stream.index):
                 plan = _with_stream(plan, source, stream, rehearsal)
-                if stream.type == 'audio' and not plan.container.even:
-                    plan = replace(plan, lead=source.timeline.lead)
+                if stream.type == 'audio':
+                    plan = _with_lead(plan, source)
             elif stream.type == 'attachment' and plan.container.attachments:
                 plan = replace(plan, attached=(*plan.attached, stream.index))
             else:
@@ -181,12 +189,30 @@ def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal
             f'{plan.suffix} files do not hold all streams of {source.path} together ({fault}): '
             f'{rehearsal.another(plan)}leave some out with --without'
         )
-    if chapters:
-        plan = replace(plan, chapters=True)
-        if not rehearsal.keeps_chapters(plan):
-            plan = replace(plan, chapters=False)
-            left_out.append('chapters')
+    plan = replace(plan, chapters=chapters)
+    if chapters or time_code:
+        kept = rehearsal.kept(plan)
+        left_out += [
+            name
+            for name, there in (('chapters', chapters), ('time code', time_code))
+            if there and name not in kept
+        ]
+        plan = replace(plan, chapters='chapters' in kept)
     return replace(plan, left_out=(*plan.left_out, *left_out))
+
+
+def _with_lead(plan: OutputPlan, source: SourceStreams) -> OutputPlan:
+    """Start as much earlier as the sound does."""
+    lead = source.timeline.lead
+    if not plan.container.even:
+        return replace(plan, lead=lead)
+    what = f'{float(lead):.2f} s of sound from before the first frame'
+    if lead > 1:
+        raise EncodingError(
+            f'{plan.suffix} files do not hold the {what} that {source.path} has: write an .mkv '
+            'file, or leave it out with --without audio'
+        )
+    return replace(plan, left_out=(*plan.left_out, what)) if lead > 2 * _PAUSE else plan
 
 
 def _is_broken(times: Sequence[int], stream: av.stream.Stream) -> bool:
@@ -201,6 +227,7 @@ def streams_beside(source: SourceStreams) -> list[str]:
     with av.open(os.path.abspath(source.path)) as container:
         names = [_name(stream) for stream in _beside(source, container)]
         names += ['chapters'] * bool(container.chapters())
+        names += ['time code'] * has_time_code(container)
     return [f'not in the output: {name}' for name in names]
 
 
@@ -211,10 +238,21 @@ def _beside(
     main = video_streams(container)[0]
     chapters = container.chapters()
     for stream in container.streams:
-        # Chapters of MP4 are a stream too.
-        is_chapters = chapters and stream.type == 'data' and stream.frames == len(chapters)
-        if stream.index != main.index and stream.type not in source.without and not is_chapters:
+        # Chapters and time codes of MP4 are streams too.
+        told = stream.type == 'data' and (
+            bool(chapters and stream.frames == len(chapters)) or _has_time_code(stream)
+        )
+        if stream.index != main.index and stream.type not in source.without and not told:
             yield stream
+
+
+def has_time_code(container: av.container.InputContainer) -> bool:
+    """Whether a file says at which time code it starts."""
+    return any(_has_time_code(stream) for stream in container.streams)
+
+
+def _has_time_code(stream: av.stream.Stream) -> bool:
+    return any(key.lower() == 'timecode' for key in stream.metadata)
 
 
 def _name(stream: av.stream.Stream) -> str:

@@ -21,6 +21,8 @@ from typing import NamedTuple
 FALL, LEAP = Fraction(1, 10), Fraction(10)
 # Up to so many seconds a clock may leap without a thought.
 PAUSE = Fraction(1)
+# Frames whose usual duration a leap of the clock is longer than.
+_SLOW = 5
 # Packets after which a wrong time stamp has been followed by a right one.
 _GLITCH = 3
 # Packets by which those of a file may be out of the order of showing.
@@ -181,7 +183,7 @@ def timeline_of(
     start = 0
     for first, stop in zip(starts, [*starts[1:], len(stamps)], strict=True):
         part = range(first, stop)
-        told = [None if i in wrong else _shown(stamps[i], base) for i in part]
+        told = [None if i in wrong else _shown(stamps, i, stop, base) for i in part]
         shown = _shown_times(told, step)
         last = [stamps[i].duration for i, t in zip(part, told, strict=True) if t == shown[-1]]
         times += [start + time - shown[0] for time in shown]
@@ -211,11 +213,17 @@ def typical(times: Sequence[int | None], nominal: int) -> int:
     return max(round(median(steps)), 1) if steps else nominal
 
 
-def _shown(stamp: Stamp, base: Fraction) -> int | None:
-    """When a frame says that it is shown."""
+def _shown(stamps: Sequence[Stamp], number: int, stop: int, base: Fraction) -> int | None:
+    """When a frame says that it is shown, if that can be."""
+    stamp = stamps[number]
     if stamp.pts is None or stamp.dts is None:
         return stamp.dts if stamp.pts is None else stamp.pts
-    return stamp.pts if abs(stamp.pts - stamp.dts) * base < LEAP else None
+    # The frames that it is decoded before are decoded by then, but for the last ones.
+    later = number + REORDERED
+    limit = stamps[later].dts if later < stop else stamps[stop - 1].dts
+    margin = PAUSE if later < stop else LEAP
+    late = limit is not None and (stamp.pts - limit) * base > margin
+    return None if late or (stamp.dts - stamp.pts) * base > PAUSE else stamp.pts
 
 
 def find_jumps(
@@ -238,8 +246,8 @@ def find_jumps(
                 if back := _comes_back(keys, i, last, step * (i - place), step):
                     wrong.update(range(i, back))
                     continue
-                leap = gap > LEAP and is_jump is not None and is_jump(last * base, key * base)
-                if gap < 0 or leap:
+                longer = gap > max(LEAP, _SLOW * step * base)
+                if gap < 0 or (longer and is_jump and is_jump(last * base, key * base)):
                     starts.append(i)
         last, place = key, i
     return starts, wrong

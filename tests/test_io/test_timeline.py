@@ -53,8 +53,18 @@ def test_a_clock_that_is_set_anew_goes_on(by):
 def test_a_frame_may_be_shown_for_long():
     """Unless the file's clock may leap, and nothing is heard meanwhile."""
     for is_jump in (None, lambda start, stop: False):
+        # Frames of after the pause may be decoded before it.
+        long, decoded = [t + 100_000 * (t >= 120) for t in PTS], list(DTS)
+        decoded[4:] = [t + 100_000 for t in DTS[4:]]
+        assert timeline_of(stamps(long, decoded), MS, 40, is_jump).times == sorted(long)
         timeline = timeline_of(stamps() + stamps(by=100_000), MS, 40, is_jump)
         assert timeline.times == EVEN + [100_000 + t for t in EVEN]
+
+
+def test_slides_are_no_jumps():
+    slides = [t * 500 for t in EVEN]
+    timeline = timeline_of(stamps(slides, slides), MS, 20_000, lambda start, stop: True)
+    assert timeline.times == slides
 
 
 @pytest.mark.parametrize('wrong', [-5000, 10**9])
