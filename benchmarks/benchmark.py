@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Measure S2SVR beside its plain form and mmagic's networks: python benchmarks/benchmark.py."""
+"""Measure S2SVR beside other networks: python benchmarks/benchmark.py."""
 
 import argparse
 import re
@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-MODELS = ['s2svr', 'plain', 'basicvsr', 'iconvsr', 'basicvsr_pp']
+MODELS = ['s2svr', 'reference', 'basicvsr', 'iconvsr', 'basicvsr_pp']
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -26,7 +26,7 @@ def _count(text: str) -> int:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Time, memory and arithmetic of S2SVR beside its plain form and '
+        description='Time, memory and arithmetic of S2SVR beside its reference implementation and '
         "mmagic's networks, run in turn in one process. Writes results.json, table.md and "
         'plot.png.'
     )
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--base',
         choices=MODELS,
-        help='what the others are compared with (default: plain, or else the last of --models)',
+        help='what the others are compared with (default: reference, or else the last of --models)',
     )
     parser.add_argument(
         '--config', metavar='FILE', help='config of the S2SVR to run (default: 64/13/3, x4)'
@@ -58,7 +58,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:1 ... (default: auto)')
     parser.add_argument('--threads', type=_count, help="default: torch's choice")
-    parser.add_argument('--rounds', type=_count, default=5, help='default: 5')
+    parser.add_argument(
+        '--rounds',
+        type=_count,
+        default=5,
+        help='up to three times as many while ratios vary by more than 10 %% (default: 5)',
+    )
     parser.add_argument('--compile', action='store_true', help='S2SVR through torch.compile too')
     parser.add_argument(
         '--training',
@@ -150,13 +155,15 @@ def benchmark(args: argparse.Namespace):
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    results, outputs = compare(cases, clip.to(device), args.rounds, list(peaks.values()), say)
+    base = choose_base(args, cases)
+    clip = clip.to(device)
+    results, outputs = compare(cases, clip, args.rounds, list(peaks.values()), base, say)
     profiles = {}
     if args.profile:
         for dtype in dtypes:
             say(f'profile in {name_of(dtype)}')
             peaks[dtype].measure()
-            profiles[name_of(dtype)] = profile_network(net, clip.to(device), dtype)
+            profiles[name_of(dtype)] = profile_network(net, clip, dtype)
             peaks[dtype].measure()
     points = [(frames, args.size) for frames in args.sweep_frames]
     points += [(args.frames, size) for size in args.sweep_sizes]
@@ -167,17 +174,17 @@ def benchmark(args: argparse.Namespace):
         memory_is=memory_is(device),
         peaks={name_of(dtype): peak.best for dtype, peak in peaks.items()},
         results=results,
-        base=choose_base(args, results),
+        base=next(result for result in results if result.case is base),
         agreements=list(agreements(cases, outputs)),
         sweep=[(size, result) for (_, size), result in zip(points, swept, strict=True)],
         profiles=profiles,
     )
 
 
-def choose_base(args: argparse.Namespace, results: list):
-    """The result that the others are compared with."""
-    wanted = args.base or ('plain' if 'plain' in args.models else args.models[-1])
-    return next(r for r in results if r.case.key == wanted)
+def choose_base(args: argparse.Namespace, cases: list):
+    """Choose what the others are compared with."""
+    wanted = args.base or ('reference' if 'reference' in args.models else args.models[-1])
+    return next(case for case in cases if case.key == wanted)
 
 
 if __name__ == '__main__':

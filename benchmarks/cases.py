@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What the benchmark runs: S2SVR, its plain form and mmagic's networks, and the clips they see."""
+"""The networks that the benchmark runs, and the clips they see."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import Tensor, nn
 
-from benchmarks.reference_s2svr import PlainS2SVRNet
+from benchmarks.reference_s2svr import ReferenceS2SVRNet
 from s2svr_mm.errors import DataError
 from s2svr_mm.io.clips import open_reader
 from s2svr_mm.io.images import to_levels
@@ -35,7 +35,7 @@ class Case:
     """A network and how it is run.
 
     Attributes:
-        key (str): 's2svr', 'plain' or a key of ``BASELINES``.
+        key (str): 's2svr', 'reference' or a key of ``BASELINES``.
         name (str): What the table calls it.
         net (nn.Module): Takes clips (n, t, 3, h, w).
         dtype (torch.dtype): float32, or the type of autocast. Default: float32.
@@ -101,17 +101,17 @@ def random_s2svr() -> S2SVRNet:
     return net
 
 
-def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
-    """The plain form of a network, with its weights.
+def reference_of(net: S2SVRNet) -> ReferenceS2SVRNet:
+    """The reference implementation of a network, with its weights.
 
     Args:
         net (S2SVRNet): With PWC-Lite as ARFlow has it, and attention over three frames.
 
     Returns:
-        PlainS2SVRNet: The same network, one pair of frames and one frame at a time.
+        ReferenceS2SVRNet: The same network, one pair of frames and one frame at a time.
 
     Raises:
-        ValueError: The plain form has no such network.
+        ValueError: There is none of such a network.
     """
     flow = net.flow_estimator
     if (
@@ -126,7 +126,7 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
             'attention_radius=1 and a PWCLite of radius 4 that does not normalize its features. '
             'Leave it out with --models'
         )
-    plain = PlainS2SVRNet(
+    reference = ReferenceS2SVRNet(
         mid_channels=net.encoder.forward_layer.gru.candidate.out_channels,
         num_blocks=len(net.encoder.forward_layer.blocks),
         num_layers=len(net.decoder.grus),
@@ -134,8 +134,8 @@ def plain_form(net: S2SVRNet) -> PlainS2SVRNet:
         flow_input_size=net.flow_input_size,
         padding_mode=flow.padding_mode,
     )
-    plain.load_state_dict(to_official(net.state_dict()))
-    return plain
+    reference.load_state_dict(to_official(net.state_dict()))
+    return reference
 
 
 def checkpointed(net: S2SVRNet) -> S2SVRNet:
@@ -177,7 +177,7 @@ def make_cases(
 
     Args:
         net (S2SVRNet): S2SVR.
-        models (Sequence[str]): 's2svr', 'plain' and keys of ``BASELINES``.
+        models (Sequence[str]): 's2svr', 'reference' and keys of ``BASELINES``.
         dtypes (Sequence[torch.dtype]): Types to run S2SVR in; everything else runs in float32,
             its default way.
         device (torch.device): Where they run.
@@ -190,7 +190,7 @@ def make_cases(
         list[Case]: The cases, networks on ``device``.
 
     Raises:
-        ValueError: ``net`` is no S2SVR, or has no plain form and that is wanted.
+        ValueError: ``net`` is no S2SVR, or has no reference implementation and that is wanted.
     """
     if not isinstance(net, S2SVRNet):
         raise ValueError(f'the benchmark is for S2SVRNet, got the config of a {type(net).__name__}')
@@ -205,8 +205,8 @@ def make_cases(
                 cases.append(replace(fast, eager=whole))
             if flow and not training:
                 cases.append(Case('s2svr', 'its flow network', FlowAlone(net), dtype, whole=whole))
-    if 'plain' in models:
-        cases.append(Case('plain', 'S2SVR, plain form', plain_form(net), training=training))
+    if 'reference' in models:
+        cases.append(Case('reference', 'S2SVR, reference', reference_of(net), training=training))
     for key, (name, build) in BASELINES.items():
         if key in models:
             torch.manual_seed(0)

@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,46 +31,8 @@ _CPU_FLAGS = (
 _CLEAR_REFS = Path('/proc/self/clear_refs')
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One run of something.
-
-    Attributes:
-        seconds (float): How long it took.
-        memory (int, optional): Bytes held at most beyond those held before; None where that can
-            not be measured beside the time.
-    """
-
-    seconds: float
-    memory: int | None
-
-
-def measure(function: Callable[[], object], device: torch.device) -> Measurement:
-    """Run something once; see :class:`Measurement`.
-
-    Time is that of :func:`seconds_of`. Memory is what torch has allocated there; on a
-    CPU it is the resident set of the process, so that the scratch memory of libraries counts too.
-
-    Args:
-        function (Callable): What to run.
-        device (torch.device): Where it computes.
-
-    Returns:
-        Measurement: Seconds and bytes.
-    """
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        seconds = seconds_of(function, device)
-        return Measurement(seconds, torch.cuda.max_memory_allocated(device) - before)
-    before = _restart_resident_peak()
-    seconds = seconds_of(function, device)
-    return Measurement(seconds, None if before is None else _resident('VmHWM') - before)
-
-
 def seconds_of(function: Callable[[], object], device: torch.device) -> float:
-    """Time one run: on a GPU between two CUDA events.
+    """Time one run; on a GPU between two CUDA events.
 
     Args:
         function (Callable): What to run.
@@ -93,9 +54,25 @@ def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     return start.elapsed_time(end) / 1e3
 
 
-def measure_memory_alone(function: Callable[[], object], device: torch.device) -> int:
-    """Bytes that torch allocates at most: a run of its own, where :func:`measure` gave none."""
-    return measure_peak(function, device)
+def peak_memory_of(function: Callable[[], object], device: torch.device) -> int:
+    """Measure the memory of one run, apart from any timing.
+
+    On a GPU it is what torch allocates. On a CPU it is the resident set of the process, so that the
+    scratch memory of libraries counts too. Freed memory is returned to the system first, which on a
+    virtual machine makes the run itself slow: never time it.
+
+    Args:
+        function (Callable): What to run.
+        device (torch.device): Where it computes.
+
+    Returns:
+        int: Bytes held at most beyond those held before.
+    """
+    before = _restart_resident_peak() if device.type == 'cpu' else None
+    if before is None:
+        return measure_peak(function, device)
+    function()
+    return _resident('VmHWM') - before
 
 
 def memory_is(device: torch.device) -> str:
@@ -106,7 +83,7 @@ def memory_is(device: torch.device) -> str:
 
 
 def _restart_resident_peak() -> int | None:
-    """Makes the kernel forget the peak of the resident set; returns the set in bytes.
+    """Make the kernel forget the peak of the resident set; return the set in bytes.
 
     What earlier runs have freed is handed back first, or a run could use it unseen. None where
     the kernel is no Linux or does not let us (proc(5): /proc/pid/clear_refs, value 5).
@@ -150,14 +127,15 @@ class ConvolutionPeak:
         self._weight = torch.randn(64, 64, 3, 3, **make).to(memory_format=layout)
         self._flops = 2 * frames * size[0] * size[1] * 64 * 64 * 9
         self._device = device
+        self.dtype = dtype
         self.best = 0.0
         """Most operations a second so far; a multiply-add is two."""
 
     def measure(self, runs: int = 5) -> float:
-        """Measure again, without handing memory back between the runs.
+        """Measure once more.
 
         Args:
-            runs (int): How many runs. Default: 5.
+            runs (int): How many runs. Defaults to 5.
 
         Returns:
             float: Operations a second of the quickest run of this call.

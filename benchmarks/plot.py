@@ -31,7 +31,7 @@ def plot(
     labels = [f'{r.case.name}, {name_of(r.case.dtype)}' for r in wholes]
     for axis, values, text in (
         (axes[0, 0], [median(r.seconds) / r.frames for r in wholes], 'seconds per frame'),
-        (axes[0, 1], [median(r.memory) / 2**20 for r in wholes], 'peak memory, MiB'),
+        (axes[0, 1], [r.memory / 2**20 for r in wholes], 'peak memory, MiB'),
     ):
         axis.barh(labels, values)
         axis.invert_yaxis()
@@ -39,7 +39,7 @@ def plot(
     axes[0, 1].set_yticks([])
     for row, (text, points) in zip(axes[1:], curves.items(), strict=True):
         _plot_curve(row[0], points, [r.seconds for _, r in points], text, 'seconds')
-        memory = [[m / 2**20 for m in r.memory] for _, r in points]
+        memory = [[r.memory / 2**20] for _, r in points]
         _plot_curve(row[1], points, memory, text, 'peak memory, MiB')
     figure.tight_layout()
     figure.savefig(file, dpi=120)

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The S2SVR network in its plain form: the yardstick for :class:`S2SVRNet`.
+"""The S2SVR network as its formulas read: the reference implementation for :class:`S2SVRNet`.
 
 Nothing here is fast: one pair of frames and one frame at a time, every convolution on its own,
 contiguous float32, warps through ``F.grid_sample``, cost volumes shift by shift. Its modules bear
@@ -223,7 +223,7 @@ class _PWCLite(nn.Module):
             else:
                 flow = F.interpolate(2 * flow, None, 2, 'bilinear', align_corners=True)
                 b = _warp(b, flow, self.padding_mode)
-            cost = _lrelu(plain_cost_volume(a, b))
+            cost = _lrelu(reference_cost_volume(a, b))
             features, residual = self._estimate(torch.cat((cost, _lrelu(reduce(a)), flow), 1))
             flow = flow + residual
             x = torch.cat((features, flow), 1)
@@ -233,7 +233,7 @@ class _PWCLite(nn.Module):
         return F.interpolate(4 * flow, None, 4, 'bilinear', align_corners=True)
 
 
-def plain_cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
+def reference_cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
     """Computes the cost volume of :func:`s2svr_mm.ops.cost_volume`, shift by shift.
 
     Args:
@@ -252,7 +252,7 @@ def plain_cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
     )
 
 
-class PlainS2SVRNet(nn.Module):
+class ReferenceS2SVRNet(nn.Module):
     """The official network, layer for layer.
 
     Args:

@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.operator_profile import Profile
 from benchmarks.plot import plot
-from benchmarks.rounds import Agreement, Result, name_of
+from benchmarks.rounds import STEADY, Agreement, Result, name_of, spread
 
 _MIB = 2**20
 
@@ -89,14 +89,17 @@ class Report:
             memory_bytes=result.memory,
             seconds_per_frame=seconds / result.frames,
             frames_per_second=result.frames / seconds,
-            share_of_peak=2 * result.macs / seconds / self.peaks[name_of(case.dtype)],
+            share_of_peak=median(
+                2 * result.macs / s / peak
+                for s, peak in zip(result.seconds, result.peaks, strict=True)
+            ),
         )
         if case.whole is not None:
-            shares = _ratios(result, next(r for r in self.results if r.case is case.whole))
+            shares = result.ratios(next(r for r in self.results if r.case is case.whole))
             return figures | dict(share_of_whole=[1 / share for share in shares])
-        memory = median(result.memory) / max(median(self.base.memory), 1)
         return figures | dict(
-            times_faster_than_base=_ratios(result, self.base), memory_of_base=memory
+            times_faster_than_base=result.ratios(self.base),
+            memory_of_base=result.memory / max(self.base.memory, 1),
         )
 
     def markdown(self) -> str:
@@ -106,10 +109,16 @@ class Report:
         parts.append(
             f'A lone convolution of 64 to 64 channels, 3x3, channels_last, reaches {peaks}: the '
             'peak of which the table gives the share. Time and ratios are medians (least to '
-            f'most of {len(self.base.seconds)} rounds, ratios within each round); memory '
-            f'({self.memory_is}) is the most beyond what was held before a run.'
+            f'most of {len(self.base.seconds)} rounds, ratios and shares within each round); '
+            f'memory ({self.memory_is}) is the most beyond what was held before a run of its own.'
         )
         parts.append(self._main_table())
+        for result in self.results:
+            if (found := spread(result.ratios(self.base))) > STEADY:
+                parts.append(
+                    f'Unsteady: the middle half of the ratios of {result.case.name} in '
+                    f'{name_of(result.case.dtype)} spans {100 * found:.0f} % of their median.'
+                )
         for a in self.agreements:
             parts.append(
                 f'{a.case.name} in {name_of(a.case.dtype)} against {a.reference.name} in '
@@ -140,7 +149,7 @@ class Report:
                     _spread(per_frame, digits=3),
                     f'{f["frames_per_second"]:.3g}',
                     ratio,
-                    f'{median(result.memory) / _MIB:.0f}',
+                    f'{result.memory / _MIB:.0f}',
                     memory,
                     f'{f["parameters"] / 1e6:.2f}',
                     f'{result.macs / result.frames / 1e9:.1f}',
@@ -169,10 +178,10 @@ class Report:
                 result.frames,
                 f'{width}x{height}',
                 _spread(result.seconds, digits=3),
-                _spread([s / t for s, t in zip(result.seconds, first.seconds, strict=True)]),
-                f'{median(result.memory) / _MIB:.0f}',
-                f'{median(result.memory) / _MIB / result.frames:.2f}',
-                f'{median(result.memory) / result.frames / (height * width):.0f}',
+                _spread(first.ratios(result)),
+                f'{result.memory / _MIB:.0f}',
+                f'{result.memory / _MIB / result.frames:.2f}',
+                f'{result.memory / result.frames / (height * width):.0f}',
             )
             for (height, width), result in self.sweep
         ]
@@ -203,11 +212,6 @@ class Report:
         files[1].write_text(self.markdown())
         plot(files[2], self.results, self.sweep)
         return files
-
-
-def _ratios(result: Result, base: Result) -> list[float]:
-    """How many times faster than a base, round by round."""
-    return [b / s for b, s in zip(base.seconds, result.seconds, strict=True)]
 
 
 def _spread(values: Sequence[float], digits: int = 2) -> str:

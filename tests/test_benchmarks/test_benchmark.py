@@ -25,7 +25,7 @@ def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
     result = start_tool(
         'benchmarks/benchmark',
         *weights,
-        *('--models', 's2svr', 'plain', '--size', '16x16', '--frames', 3, '--rounds', 2),
+        *('--models', 's2svr', 'reference', '--size', '16x16', '--frames', 3, '--rounds', 2),
         *('--frames-from', tmp_path / 'clips' / 'lq' / 'park'),
         *('--flow', '--profile', '--threads', 1),
         *('--sweep-frames', 1, 2, '--sweep-sizes', '8x16', '--out', tmp_path / 'out'),
@@ -39,11 +39,12 @@ def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
     assert (tmp_path / 'out' / 'table.md').read_text().strip() in result.output
     figures = json.loads((tmp_path / 'out' / 'results.json').read_text())
     assert figures['machine']['threads'] == 1
-    assert figures['base'] == 'S2SVR, plain form'
+    assert figures['base'] == 'S2SVR, reference'
     names = [row['name'] for row in figures['results']]
-    assert names == ['S2SVR', 'its flow network', 'S2SVR, plain form']
+    assert names == ['S2SVR', 'its flow network', 'S2SVR, reference']
     for row in figures['results']:
-        assert len(row['seconds']) == 2
+        # Two rounds, and up to four more where they differ.
+        assert 2 <= len(row['seconds']) <= 6
         assert row['seconds_per_frame'] > 0
         assert row['share_of_peak'] > 0
     assert [a['max_difference'] < 1e-4 for a in figures['agreement']] == [True]
@@ -70,8 +71,8 @@ def test_training_step(start_tool, weights, tmp_path):
     ('args', 'status', 'message'),
     [
         (['--size', '160'], 2, "'160' is not WIDTHxHEIGHT"),
-        (['--models', 's2svr', '--base', 'plain'], 2, '--base plain is not among --models'),
-        (['--models', 'plain', '--flow'], 2, 'add it to --models'),
+        (['--models', 's2svr', '--base', 'reference'], 2, '--base reference is not among --models'),
+        (['--models', 'reference', '--flow'], 2, 'add it to --models'),
         (['--frames', '4'], 1, 'IconVSR needs 5 frames or more, got 4'),
         (['--device', 'cuda:99x'], 1, "there is no device 'cuda:99x'"),
         (['--out', 'file/out'], 1, '--out file/out can not be made'),

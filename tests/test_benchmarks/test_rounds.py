@@ -1,4 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
 from benchmarks import measuring as benchmark_measuring
+from benchmarks import rounds as benchmark_rounds
 from benchmarks.cases import (
     BASELINES,
     Case,
@@ -18,15 +20,16 @@ from benchmarks.cases import (
     compiled,
     make_cases,
     moving_clip,
-    plain_form,
     read_clip,
+    reference_of,
 )
-from benchmarks.measuring import ConvolutionPeak, measure, measure_memory_alone, memory_is
+from benchmarks.measuring import ConvolutionPeak, memory_is, peak_memory_of, seconds_of
 from benchmarks.operator_profile import kind_of, profile_network
 from benchmarks.report import Report
-from benchmarks.rounds import Result, agreements, compare, sweep
+from benchmarks.rounds import Result, agreements, compare, spread, sweep
 from s2svr_mm.errors import DataError
 from s2svr_mm.models import S2SVRNet, S2SVRPlusNet
+from s2svr_mm.utils.memory import measure_peak
 from s2svr_mm.utils.profiling import count_macs
 
 CPU = torch.device('cpu')
@@ -96,16 +99,14 @@ def test_peak_counts_what_it_computes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'measured_memory',
-    [lambda f: measure(f, CPU).memory, lambda f: measure_memory_alone(f, CPU)],
-    ids=['resident', 'torch'],
+    'measured_memory', [peak_memory_of, measure_peak], ids=['resident', 'torch']
 )
 def test_memory_is_the_peak_of_each_run(measured_memory):
     """Whatever ran before, and although all of it is freed at the end."""
     if memory_is(CPU) != 'resident set':
         pytest.skip('the kernel does not reset the peak')
     for mib in (8, 96, 8, 32):
-        found = measured_memory(lambda mib=mib: torch.ones(mib, 2**18).sum()) / 2**20
+        found = measured_memory(lambda mib=mib: torch.ones(mib, 2**18).sum(), CPU) / 2**20
         assert mib <= found + 0.5
         assert found < mib + 6
 
@@ -113,17 +114,33 @@ def test_memory_is_the_peak_of_each_run(measured_memory):
 def test_time_is_that_of_the_run(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(benchmark_measuring.time, 'perf_counter', lambda: now[0])
-    assert measure(lambda: now.__setitem__(0, 102.5), CPU).seconds == 2.5
+    assert seconds_of(lambda: now.__setitem__(0, 102.5), CPU) == 2.5
 
 
 def test_cases_run_in_turn():
     log = []
     cases = [Case(n, n, Recorder(n, log)) for n in 'ab']
     results, outputs = compare(cases, torch.zeros(1, 3, 3, 4, 4), rounds=3)
-    assert [name for name, _ in log] == list('ab' * 4)
-    assert [len(r.seconds) for r in results] == [len(r.memory) for r in results] == [3, 3]
+    # To warm up, three rounds, and for the memory.
+    assert [name for name, _ in log] == list('ab' * 5)
+    assert [len(r.seconds) for r in results] == [3, 3]
     assert [r.frames for r in results] == [3, 3]
     assert outputs[0].unique().tolist() == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize(('noise', 'rounds'), [(0.02, 4), (0.5, 12)])
+def test_rounds_go_on_while_ratios_vary(noise, rounds, monkeypatch):
+    """Every second run of b takes longer."""
+    times = itertools.cycle([1.0, 2.0, 1.0, 2.0 + noise * 2])
+    monkeypatch.setattr(benchmark_rounds, 'seconds_of', lambda function, device: next(times))
+    peak = SimpleNamespace(dtype=torch.float32, measure=lambda: 5.0)
+    cases = [Case(n, n, Recorder(n, [])) for n in 'ab']
+    results, _ = compare(cases, torch.zeros(1, 1, 3, 4, 4), rounds=4, peaks=[peak], base=cases[0])
+    assert [len(result.seconds) for result in results] == [rounds] * 2
+    assert results[1].peaks == [5.0] * rounds
+    assert spread(results[1].ratios(results[0])) == pytest.approx(
+        noise / (1 + noise) / (1 - noise / (1 + noise) / 2), rel=0.1
+    )
 
 
 def test_sweep_runs_its_points_in_turn():
@@ -131,18 +148,18 @@ def test_sweep_runs_its_points_in_turn():
     points = [(2, (8, 16)), (5, (8, 16)), (2, (4, 4))]
     results = sweep(Case('s2svr', 'S2SVR', Recorder('a', log)), points, rounds=2)
     shapes = [(1, frames, 3, *size) for frames, size in points]
-    assert [shape for _, shape in log] == shapes * 3
+    assert [shape for _, shape in log] == shapes * 2 + [s for s in shapes for _ in range(2)]
     assert [r.frames for r in results] == [2, 5, 2]
     assert [len(r.seconds) for r in results] == [2, 2, 2]
 
 
 def test_forms_of_s2svr_agree(net):
-    cases = make_cases(net, ['s2svr', 'plain'], [torch.float32, torch.bfloat16], CPU, flow=True)
-    names = ['S2SVR', 'its flow network', 'S2SVR', 'its flow network', 'S2SVR, plain form']
+    cases = make_cases(net, ['s2svr', 'reference'], [torch.float32, torch.bfloat16], CPU, flow=True)
+    names = ['S2SVR', 'its flow network', 'S2SVR', 'its flow network', 'S2SVR, reference']
     assert [case.name for case in cases] == names
     results, outputs = compare(cases, moving_clip(2, (9, 17)), rounds=1)
     found = {a.case.dtype: a for a in agreements(cases, outputs)}
-    assert {a.reference.name for a in found.values()} == {'S2SVR, plain form'}
+    assert {a.reference.name for a in found.values()} == {'S2SVR, reference'}
     assert found[torch.float32].difference < 1e-4
     assert 30 < found[torch.bfloat16].psnr < found[torch.float32].psnr
     assert results[1].macs < results[0].macs
@@ -164,16 +181,16 @@ def test_agreement_of_known_outputs():
 
 def test_training_counts_forward_and_backward(net):
     clip = moving_clip(2, (16, 16))
-    cases = make_cases(net, ['s2svr', 'plain'], [torch.float32], CPU, training=True)
-    assert [case.name for case in cases] == ['S2SVR', 'S2SVR, with_cp', 'S2SVR, plain form']
-    (once, again, plain), outputs = compare(cases, clip, rounds=1)
+    cases = make_cases(net, ['s2svr', 'reference'], [torch.float32], CPU, training=True)
+    assert [case.name for case in cases] == ['S2SVR', 'S2SVR, with_cp', 'S2SVR, reference']
+    (once, again, reference), outputs = compare(cases, clip, rounds=1)
     with torch.no_grad():
         flow = count_macs(lambda: net.compute_flow(clip))
         forward = count_macs(lambda: net(clip))
     assert 2.8 * forward < once.macs < 3 * forward
     # The heads that stand outside the steps are not computed again.
     assert 0.5 * (forward - flow) < again.macs - once.macs < forward - flow
-    assert plain.frames == 2
+    assert reference.frames == 2
     assert not outputs
     assert all(p.grad is None for p in net.parameters())
 
@@ -186,9 +203,9 @@ def test_training_counts_forward_and_backward(net):
         (S2SVRPlusNet, {}),
     ],
 )
-def test_plain_form_is_refused_where_there_is_none(kind, kwargs):
+def test_reference_is_refused_where_there_is_none(kind, kwargs):
     with pytest.raises(ValueError, match='reference implementation'):
-        plain_form(kind(8, 1, 2, **kwargs))
+        reference_of(kind(8, 1, 2, **kwargs))
 
 
 def test_baselines_are_of_the_published_sizes():
@@ -214,7 +231,7 @@ def test_baselines_are_of_the_published_sizes():
 def test_clips_that_baselines_do_not_take(models, frames, size, message):
     with pytest.raises(ValueError, match=message):
         check_clip(models, frames, size)
-    check_clip(['s2svr', 'plain'], frames, size)
+    check_clip(['s2svr', 'reference'], frames, size)
 
 
 def test_texture_moves():
@@ -279,10 +296,14 @@ def test_figures_are_compared_round_by_round(tmp_path):
     weight = SimpleNamespace(numel=lambda: 3_000_000)
     network = SimpleNamespace(parameters=lambda: [weight])
     ours = Case('s2svr', 'S2SVR', network)
-    cases = [ours, Case('s2svr', 'flow', network, whole=ours), Case('plain', 'plain', network)]
+    cases = [
+        ours,
+        Case('s2svr', 'flow', network, whole=ours),
+        Case('reference', 'reference', network),
+    ]
     seconds, memory = ([1, 2, 1], [0.25, 0.5, 0.25], [5, 10, 5]), (50, 10, 200)
     results = [
-        Result(case, 4, 10**12, s, [m * 2**20] * 3)
+        Result(case, 4, 10**12, s, [4e12 / t for t in (1, 2, 1)], m * 2**20)
         for case, s, m in zip(cases, seconds, memory, strict=True)
     ]
     report = Report(
@@ -297,9 +318,9 @@ def test_figures_are_compared_round_by_round(tmp_path):
     files = report.write(str(tmp_path))
     figures = json.loads((tmp_path / 'results.json').read_text())
     assert figures == json.loads(json.dumps(report.figures()))
-    first, flow, plain = figures['results']
+    first, flow, reference = figures['results']
     assert first['times_faster_than_base'] == [5, 5, 5]
-    assert plain['times_faster_than_base'] == [1, 1, 1]
+    assert reference['times_faster_than_base'] == [1, 1, 1]
     assert flow['share_of_whole'] == [0.25, 0.25, 0.25]
     assert first['memory_of_base'] == 0.25
     assert first['share_of_peak'] == 0.5

@@ -7,14 +7,14 @@ from mmagic.registry import MODELS
 from mmagic.utils import register_all_modules
 from mmengine.runner import load_checkpoint
 
-from benchmarks.reference_s2svr import PlainS2SVRNet
+from benchmarks.reference_s2svr import ReferenceS2SVRNet
 from s2svr_mm.models import PWCLite, S2SVRNet
 
 
 @pytest.fixture
 def official(tmp_path):
     torch.manual_seed(0)
-    net = PlainS2SVRNet(6, 1, 2, 1)
+    net = ReferenceS2SVRNet(6, 1, 2, 1)
     state_dict = {f'generator.{name}': value for name, value in net.state_dict().items()}
     state_dict['generator.encoder.fution.bias'] = torch.zeros(6)
     torch.save({'state_dict': state_dict}, tmp_path / 'official.pth')

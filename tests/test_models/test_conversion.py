@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from benchmarks.reference_s2svr import PlainS2SVRNet
+from benchmarks.reference_s2svr import ReferenceS2SVRNet
 from s2svr_mm.models import PWCLite, S2SVRNet
 from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
 
@@ -10,7 +10,7 @@ from s2svr_mm.models.conversion import ConversionReport, from_official, to_offic
 @pytest.fixture(scope='module')
 def official() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return PlainS2SVRNet(8, 2, 3, 4).state_dict()
+    return ReferenceS2SVRNet(8, 2, 3, 4).state_dict()
 
 
 def assert_same(found, expected):
@@ -93,5 +93,5 @@ def test_weights_of_something_else(weights):
 
 @pytest.mark.parametrize(('layers', 'scale'), [(1, 1), (2, 2), (4, 4)])
 def test_other_depths(layers, scale):
-    state_dict = PlainS2SVRNet(6, 3, layers, scale).state_dict()
+    state_dict = ReferenceS2SVRNet(6, 3, layers, scale).state_dict()
     S2SVRNet(6, 3, layers, scale).load_state_dict(from_official(state_dict))

@@ -7,18 +7,18 @@ from helpers.clips import moving_clip
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.reference_s2svr import PlainS2SVRNet
+from benchmarks.reference_s2svr import ReferenceS2SVRNet
 from s2svr_mm.models import S2SVRNet
 from s2svr_mm.models.conversion import from_official
 from s2svr_mm.ops import chunking
 from s2svr_mm.ops.pixel_unshuffle import unshuffle
 
 
-def both_forms(**kwargs) -> tuple[PlainS2SVRNet, S2SVRNet]:
-    """A plain network, its weights large enough to matter, and ours with the same weights."""
+def both_forms(**kwargs) -> tuple[ReferenceS2SVRNet, S2SVRNet]:
+    """The reference, its weights large enough to matter, and ours with the same weights."""
     torch.manual_seed(0)
-    plain = PlainS2SVRNet(8, 2, **kwargs)
-    for parameter in plain.parameters():
+    reference = ReferenceS2SVRNet(8, 2, **kwargs)
+    for parameter in reference.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
     kwargs = dict(kwargs)
@@ -26,8 +26,8 @@ def both_forms(**kwargs) -> tuple[PlainS2SVRNet, S2SVRNet]:
     kwargs.setdefault('flow_input_size', (256, 256))
     flow_estimator = dict(type='PWCLite', padding_mode=padding_mode)
     ours = S2SVRNet(8, 2, flow_estimator=flow_estimator, **kwargs)
-    ours.load_state_dict(from_official(plain.state_dict()))
-    return plain, ours
+    ours.load_state_dict(from_official(reference.state_dict()))
+    return reference, ours
 
 
 @pytest.mark.parametrize(
@@ -41,25 +41,25 @@ def both_forms(**kwargs) -> tuple[PlainS2SVRNet, S2SVRNet]:
         (dict(flow_input_size=None, padding_mode='border'), (1, 4, 3, 70, 66)),
     ],
 )
-def test_equals_the_plain_form(kwargs, shape):
-    plain, ours = both_forms(**kwargs)
+def test_equals_the_reference(kwargs, shape):
+    reference, ours = both_forms(**kwargs)
     lqs = torch.rand(shape)
-    expected, found = plain(lqs), ours(lqs)
+    expected, found = reference(lqs), ours(lqs)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize('with_cp', [False, True])
-def test_gradients_equal_the_plain_form(with_cp):
-    plain, ours = both_forms(flow_input_size=None)
+def test_gradients_equal_the_reference(with_cp):
+    reference, ours = both_forms(flow_input_size=None)
     ours.with_cp = with_cp
     lqs = torch.rand(1, 3, 3, 17, 30)
     gt = torch.rand(1, 3, 3, 68, 120)
-    (plain(lqs) - gt).square().mean().backward()
+    (reference(lqs) - gt).square().mean().backward()
     (ours(lqs) - gt).square().mean().backward()
     grads = {
         name: parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-        for name, parameter in plain.named_parameters()
+        for name, parameter in reference.named_parameters()
     }
     expected = from_official(grads)
     for name, parameter in ours.named_parameters():

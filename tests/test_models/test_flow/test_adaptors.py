@@ -8,7 +8,7 @@ from mmagic.models.editors.basicvsr.basicvsr_net import SPyNet as SPyNetOfMMagic
 from mmagic.registry import MODELS
 from mmagic.utils import register_all_modules
 
-from benchmarks.reference_s2svr import plain_cost_volume
+from benchmarks.reference_s2svr import reference_cost_volume
 from s2svr_mm.compat import import_mmflow
 from s2svr_mm.errors import CheckpointError, DataError
 from s2svr_mm.models.flow import DISFlow, MMFlowEstimator, ZeroFlow, adaptors
@@ -115,7 +115,7 @@ def test_correlation_of_mmcv_on_a_cpu(stride, dilation_patch):
     ref, supp = torch.randn(2, 1, 3, 9, 10)
     found = operator(ref, supp)
     reach = 2 * dilation_patch
-    full = plain_cost_volume(ref, supp, reach).unflatten(1, (2 * reach + 1, 2 * reach + 1)) * 3
+    full = reference_cost_volume(ref, supp, reach).unflatten(1, (2 * reach + 1, 2 * reach + 1)) * 3
     patch, place = slice(None, None, dilation_patch), slice(None, None, stride)
     torch.testing.assert_close(found, full[:, patch, patch, place, place])
 
