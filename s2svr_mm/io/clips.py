@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -82,12 +82,12 @@ class _Search:
             if entry.name.startswith('.'):
                 continue
             name = f'{key}/{entry.name}' if key else entry.name
-            if entry.is_dir():
+            if _is(entry.is_dir):
                 if os.path.realpath(entry.path) in above:
                     self.left_out.append(f'{entry.path} (a link that leads back)')
                 else:
                     self.folder(entry.path, name, above)
-            elif not entry.is_file():
+            elif not _is(entry.is_file):
                 self.left_out.append(f'{entry.path} (a link that leads nowhere)')
             elif suffix_of(entry.name) in IMAGE_SUFFIXES:
                 images.append(entry.path)
@@ -122,6 +122,14 @@ class _Search:
         self.clips[key] = path
 
 
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
 def _of_several_pictures(images: Sequence[str]) -> list[str]:
     """Those image files that are clips by themselves; one of each kind stands for all others."""
     several = []
@@ -150,7 +158,7 @@ def locate_clip(root: str, key: str) -> str:
     if os.path.isdir(folder) and name:
         for entry in os.scandir(folder):
             stem, suffix = os.path.splitext(entry.name)
-            if stem == name and suffix and entry.is_file() and _is_clip(entry.path):
+            if stem == name and suffix and _is(entry.is_file) and _is_clip(entry.path):
                 found.append(entry.path)
     if len(found) > 1:
         raise DataError(f'{root} has several clips "{key}": {", ".join(sorted(found))}.')
@@ -228,7 +236,7 @@ def open_folder(path: str, rate: Fraction = _RATE) -> ImageReader:
     names = [
         e.name
         for e in os.scandir(path)
-        if suffix_of(e.name) in IMAGE_SUFFIXES and not e.name.startswith('.') and e.is_file()
+        if suffix_of(e.name) in IMAGE_SUFFIXES and not e.name.startswith('.') and _is(e.is_file)
     ]
     if not names:
         # What is there instead tells what to do.

@@ -264,8 +264,12 @@ def to_rgb(frame: av.VideoFrame, color: ColorInfo) -> np.ndarray:
         matrix = np.eye(3) * peak / ycc[0].sum()
         offset = -matrix @ np.full(3, start[0])
     else:
-        samples = cv2.merge(planes_of(scaled(frame, f'yuv444{tail}'), depth))
         ycc, start = _to_ycc(color, depth)
+        if kind.chroma_width(64) < 64:
+            # What is interpolated lies between the samples, so it needs more bits.
+            ycc, start = ycc * 2 ** (16 - depth), start * 2 ** (16 - depth)
+            depth, tail = 16, 'p16le'
+        samples = cv2.merge(planes_of(scaled(frame, f'yuv444{tail}'), depth))
         matrix = np.linalg.inv(ycc) * peak
         offset = -matrix @ start
     return _convert(samples, matrix, offset, peak)

@@ -125,6 +125,8 @@ def video_stream(container: av.container.InputContainer, path: str) -> av.VideoS
     Raises:
         DataError: There is none, or none that can be decoded.
     """
+    if container.format.name == 'tty':
+        raise DataError(f'{path} is text, not a video.')
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     usable = [s for s in streams if s.codec_context is not None]
@@ -144,8 +146,8 @@ def holds_video(path: str) -> bool:
     try:
         with open_video(path) as container:
             kind = container.format.name
-            if kind == 'tty' or kind.startswith('image2') or kind.endswith('_pipe'):
-                return False  # text, and single images
+            if kind.startswith('image2') or kind.endswith('_pipe'):
+                return False  # a single image
             return video_stream(container, path).codec_context.width > 0
     except DataError:
         return False

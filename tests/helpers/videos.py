@@ -140,3 +140,14 @@ def copy_packets(source: Path, target: Path, skip: int = 0, earlier: int = 0) ->
             packet.pts, packet.dts = packet.pts - earlier, packet.dts - earlier
             new.mux(packet)
     return target
+
+
+def break_packet(path: Path, number: int) -> None:
+    """Overwrite the middle of one packet of an MP4 file with zeros."""
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    position, size = packets[number]
+    data = bytearray(path.read_bytes())
+    middle = position + size // 2
+    data[middle : middle + 60] = bytes(60)
+    path.write_bytes(data)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.clips import moving_clip, write_frames
-from helpers.videos import write_video
+from helpers.videos import break_packet, write_video
 from mmagic.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -159,6 +159,84 @@ class TestClipList:
         (root / 'list.txt').write_text('\n')
         with pytest.raises(DataError, match=r'list\.txt is empty'):
             build(root, ann_file='list.txt')
+
+    @pytest.mark.parametrize(
+        ('line', 'key', 'encoding'),
+        [
+            ('beach day 10', 'beach day', 'utf-8'),
+            ('beach day', 'beach day', 'utf-8'),
+            ('beach day\t10 # good light', 'beach day', 'utf-8'),
+            ('park', 'park', 'utf-8'),
+            ('park.MP4 8', 'park.MP4', 'utf-8'),
+            ('plain', 'plain', 'utf-8-sig'),
+            ('plain\t10', 'plain', 'utf-8'),
+            ('# all that we have\n\n  plain 10  \n', 'plain', 'utf-8'),
+            ('plain 10\r\n', 'plain', 'utf-16'),
+            ('no 1 10', 'no 1', 'utf-8'),
+            ('beach day/00000003.png (72, 96, 3)', 'beach day', 'utf-8'),
+        ],
+    )
+    def test_lists_that_people_write(self, tmp_path, line, key, encoding):
+        for name in ('beach day', 'plain', 'no', 'no 1'):
+            write_frames(tmp_path / 'gt' / name, moving_clip(10, 8, 8))
+        write_video(tmp_path / 'gt/park.MP4', moving_clip(8, 32, 32))
+        (tmp_path / 'list.txt').write_bytes(line.encode(encoding))
+        dataset = build(tmp_path, data_prefix=dict(gt='gt'), ann_file='list.txt', test_mode=True)
+        assert [dataset[i]['key'] for i in range(len(dataset))] == [key]
+
+
+class TestFlawedClips:
+    def test_frames_that_are_numbered_apart_are_told(self, tmp_path):
+        write_frames(tmp_path / 'lq/a', moving_clip(3, 8, 8), start=0)
+        write_frames(tmp_path / 'gt/a', moving_clip(3, 32, 32), start=1)
+        with pytest.warns(UserWarning, match=r'numbered from 0, those of .* from 1, 1 apart'):
+            build(tmp_path)
+
+    @pytest.fixture
+    def damaged(self, tmp_path):
+        """A video whose frame 5 is broken; groups have 4 frames."""
+        options = {'bf': '0', 'qmin': '1', 'qmax': '1', 'sc_threshold': '1000000000'}
+        path = write_video(tmp_path / 'gt/a.mp4', moving_clip(12, 64, 64), 'mpeg4', options)
+        break_packet(path, 5)
+        return tmp_path
+
+    def test_a_damaged_video_is_taken_with_a_warning(self, damaged):
+        dataset = build(
+            damaged,
+            data_prefix=dict(gt='gt'),
+            test_mode=True,
+            pipeline=[dict(type='LoadClip')],
+        )
+        with pytest.warns(UserWarning, match=r'a\.mp4 is damaged: 1 frame damaged and concealed'):
+            sample = dataset[0]
+        assert len(sample['gt']) == 12
+
+    def test_or_refused(self, damaged):
+        dataset = build(
+            damaged,
+            data_prefix=dict(gt='gt'),
+            strict=True,
+            test_mode=True,
+            pipeline=[dict(type='LoadClip')],
+        )
+        with pytest.raises(DataError, match=r'a\.mp4: frame 5 is damaged'):
+            dataset[0]
+
+    def test_a_video_that_is_cut_off_is_told_when_the_data_set_is_built(self, tmp_path):
+        path = write_video(tmp_path / 'gt/a.mkv', moving_clip(12, 64, 64))
+        path.write_bytes(path.read_bytes()[:-500])
+        with pytest.warns(UserWarning, match=r'a\.mkv is damaged: .*cut off'):
+            build(tmp_path, data_prefix=dict(gt='gt'))
+        with pytest.raises(DataError, match='cut off'):
+            build(tmp_path, data_prefix=dict(gt='gt'), strict=True)
+
+    def test_interlaced_footage_never_becomes_ground_truth(self, tmp_path):
+        write_video(tmp_path / 'gt/a.mkv', moving_clip(3, 32, 32), options={'x264-params': 'tff=1'})
+        dataset = build(
+            tmp_path, data_prefix=dict(gt='gt'), pipeline=[dict(type='LoadClip')], test_mode=True
+        )
+        with pytest.raises(DataError, match='interlaced'):
+            dataset[0]
 
 
 class TestWrongData:

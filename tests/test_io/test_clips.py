@@ -1,8 +1,24 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import os
+import shutil
+
+import numpy as np
 import pytest
+from helpers.clips import moving_clip, write_frames
+from helpers.videos import write_video
+from PIL import Image
 
 from s2svr_mm.errors import DataError
-from s2svr_mm.io.clips import check_numbering, find_clips, open_folder
+from s2svr_mm.io.clips import (
+    check_numbering,
+    find_clips,
+    locate_clip,
+    natural_key,
+    open_folder,
+    open_reader,
+)
+from s2svr_mm.io.images import AnimationReader
+from s2svr_mm.io.video import VideoReader
 
 
 def touch(root, *names):
@@ -42,6 +58,50 @@ class TestFindClips:
         (tmp_path / 'set').mkdir()
         (tmp_path / 'set/clip1').symlink_to(tmp_path / 'real')
         assert list(find_clips(str(tmp_path / 'set'))) == ['clip1']
+
+    def test_a_link_that_leads_back_is_followed_once(self, tmp_path):
+        touch(tmp_path, 'a/0.png', 'deep/b/0.png')
+        (tmp_path / 'loop').symlink_to('.')
+        (tmp_path / 'deep/up').symlink_to(tmp_path)
+        (tmp_path / 'nowhere').symlink_to('gone')
+        (tmp_path / 'self').symlink_to('self')
+        with pytest.warns(UserWarning, match='leads back'):
+            assert list(find_clips(str(tmp_path))) == ['a', 'deep/b']
+
+    def test_what_a_file_holds_counts_not_its_ending(self, tmp_path):
+        video = write_video(tmp_path / 'a.mp4', moving_clip(2, 32, 32))
+        for name in ('cam.MTS', 'b.tod', 'c.mkv.bak', 'd.movie'):
+            shutil.copy(video, tmp_path / name)
+        touch(tmp_path, 'notes.doc', 'list.txt', 'sound.mp3')
+        with pytest.warns(UserWarning, match=r'Left out of .*: .*notes\.doc, .*sound\.mp3') as told:
+            clips = find_clips(str(tmp_path))
+        assert list(clips) == ['a', 'b', 'c.mkv', 'cam', 'd']
+        assert 'list.txt' not in str(told[0].message)
+        assert len(open_reader(clips['cam'])) == 2
+
+    def test_animated_images_are_clips_and_stills_are_frames(self, tmp_path):
+        pictures = [Image.fromarray(frame) for frame in moving_clip(3, 16, 16)]
+        for name in ('a.webp', 'b.webp'):
+            pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+        assert list(find_clips(str(tmp_path))) == ['a', 'b']
+        stills = tmp_path / 'stills'
+        stills.mkdir()
+        for i, picture in enumerate(pictures):
+            picture.save(stills / f'{i}.webp')
+        assert find_clips(str(stills)) == {'clip': str(stills)}
+
+    def test_folders_whose_names_look_like_files(self, tmp_path):
+        write_frames(tmp_path / 'take.mp4', moving_clip(2, 8, 8))
+        write_frames(tmp_path / 'v1.2.yuv', moving_clip(3, 8, 8))
+        clips = find_clips(str(tmp_path))
+        assert list(clips) == ['take.mp4', 'v1.2.yuv']
+        assert [len(open_reader(path)) for path in clips.values()] == [2, 3]
+
+    def test_the_folder_that_one_is_in(self, tmp_path, monkeypatch):
+        write_video(tmp_path / 'x/a.mp4', moving_clip(2, 32, 32))
+        monkeypatch.chdir(tmp_path / 'x')
+        assert list(find_clips('.')) == ['a']
+        assert list(find_clips('..')) == ['x/a']
 
     def test_nothing_found(self, tmp_path):
         with pytest.raises(DataError, match=rf'{tmp_path} holds no clips'):
@@ -97,3 +157,83 @@ class TestOpenFolder:
     def test_empty_folder(self, tmp_path):
         with pytest.raises(DataError, match=f'{tmp_path} holds no frames'):
             open_folder(str(tmp_path))
+
+
+class TestLocateClip:
+    def test_by_name_with_any_ending_in_any_case(self, tmp_path):
+        write_video(tmp_path / 'park.MP4', moving_clip(2, 32, 32))
+        shutil.copy(tmp_path / 'park.MP4', tmp_path / 'sea.TOD')
+        touch(tmp_path, 'a/b/0.png', 'park.txt')
+        root = str(tmp_path)
+        assert locate_clip(root, 'park') == f'{root}/park.MP4'
+        assert locate_clip(root, 'park.MP4') == f'{root}/park.MP4'
+        assert locate_clip(root, 'sea') == f'{root}/sea.TOD'
+        assert locate_clip(root, 'a/b') == f'{root}/a/b'
+        with pytest.raises(DataError, match='no clip "hill"'):
+            locate_clip(root, 'hill')
+
+    def test_two_of_one_name(self, tmp_path):
+        for suffix in ('mp4', 'mkv'):
+            write_video(tmp_path / f'a.{suffix}', moving_clip(2, 32, 32))
+        with pytest.raises(DataError, match='several clips "a"'):
+            locate_clip(str(tmp_path), 'a')
+
+
+class TestOpenReader:
+    def test_by_content(self, tmp_path):
+        video = write_video(tmp_path / 'a.mp4', moving_clip(2, 32, 32))
+        os.replace(video, tmp_path / 'a')
+        assert isinstance(open_reader(str(tmp_path / 'a')), VideoReader)
+        pictures = [Image.fromarray(frame) for frame in moving_clip(3, 16, 16)]
+        pictures[0].save(tmp_path / 'b.png', save_all=True, append_images=pictures[1:])
+        os.replace(tmp_path / 'b.png', tmp_path / 'b.anim')
+        assert isinstance(open_reader(str(tmp_path / 'b.anim')), AnimationReader)
+
+    @pytest.mark.parametrize('folder', ['take[1]', 'what?', 'all*'])
+    def test_a_folder_of_a_pattern_is_taken_by_its_very_name(self, tmp_path, folder):
+        clip = moving_clip(3, 8, 8)
+        write_frames(tmp_path / folder, clip)
+        write_frames(tmp_path / 'take1', clip[:1])
+        reader = open_reader(str(tmp_path / folder / '*.png'))
+        assert len(reader) == 3
+        np.testing.assert_array_equal(reader.read([2])[0].rgb, clip[2])
+
+    def test_patterns_of_folders(self, tmp_path):
+        for name in ('a1', 'a2'):
+            write_frames(tmp_path / name, moving_clip(2, 8, 8))
+        reader = open_reader(str(tmp_path / 'a?/*.png'))
+        assert [frame.name for frame in reader.iterate()] == [f'{i:08d}' for i in range(4)]
+
+    def test_a_folder_of_videos_says_what_to_do(self, tmp_path):
+        write_video(tmp_path / 'a.mp4', moving_clip(2, 32, 32))
+        with pytest.raises(DataError, match=r'holds no frames, but clips. Give one.*a\.mp4'):
+            open_reader(str(tmp_path))
+
+    @pytest.mark.parametrize('name', ['gone.mp4', 'gone', 'gone/*.png'])
+    def test_what_is_not_there(self, tmp_path, name):
+        with pytest.raises(DataError, match='gone'):
+            open_reader(str(tmp_path / name))
+
+    def test_text_is_no_video(self, tmp_path):
+        for name in ('a.txt', 'a.mp4', 'a.nfo'):
+            (tmp_path / name).write_text('nothing but words\n' * 40)
+            with pytest.raises(DataError, match=name):
+                open_reader(str(tmp_path / name)).read([0])
+
+    def test_a_reader_survives_pickling(self, tmp_path):
+        import pickle
+
+        write_video(tmp_path / 'a.mp4', moving_clip(3, 32, 32))
+        write_frames(tmp_path / 'b', moving_clip(3, 8, 8))
+        (tmp_path / 'c_16x16_2.yuv').write_bytes(bytes(768))
+        for name in ('a.mp4', 'b', 'c_16x16_2.yuv'):
+            reader = open_reader(str(tmp_path / name))
+            copy = pickle.loads(pickle.dumps(reader))
+            np.testing.assert_array_equal(copy.read([1])[0].rgb, reader.read([1])[0].rgb)
+
+
+@pytest.mark.parametrize('name', ['²1.png', '①2.png', '१.png', '007', '', '1²2'])
+def test_natural_key_takes_any_name(name):
+    assert sorted([name, 'im10.png', 'im9.png'], key=natural_key).index('im9.png') < sorted(
+        [name, 'im10.png', 'im9.png'], key=natural_key
+    ).index('im10.png')

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
-from helpers.videos import copy_packets, decode_all, write_movie, write_video
+from helpers.videos import break_packet, copy_packets, decode_all, write_movie, write_video
 
 from s2svr_mm.errors import DataError
 from s2svr_mm.io import video, video_index
@@ -215,17 +215,6 @@ def test_a_display_matrix_that_makes_no_sense_is_ignored_with_a_note(tmp_path, m
 
 def noise(num_frames):
     return np.random.default_rng(0).integers(0, 256, (num_frames, 64, 64, 3), np.uint8)
-
-
-def break_packet(path, number):
-    """Overwrite the middle of one packet of an MP4 file."""
-    with av.open(str(path)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    position, size = packets[number]
-    data = bytearray(path.read_bytes())
-    middle = position + size // 2
-    data[middle : middle + 60] = bytes(60)
-    path.write_bytes(data)
 
 
 class TestDamage:
