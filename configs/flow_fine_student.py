@@ -1,8 +1,8 @@
 # One student for frames that are small, blurred, compressed or noisy, and for good ones. It starts
 # as its teacher, a checkpoint of flow_fine_teacher.py. Three of four pairs have a synthetic flow;
 # the rest are real neighbours, clean and degraded in all pairings, whose label is the teacher's
-# flow on the clean ones, averaged over mirrored frames and refined. Sizes differ, so a batch is one
-# clip, and four make a step.
+# flow on the clean ones, averaged over mirrored frames, refined and kept in data/flow_labels.
+# Sizes differ, so a batch is one clip, and four make a step.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/flow_distillation.py',
@@ -11,7 +11,6 @@ _base_ = [
 ]
 
 teacher = dict(
-    _delete_=True,
     type='FinePWCLite',
     coarse=dict(type='PWCLite', normalize_features=True, context_levels=4),
     init_cfg=dict(
@@ -21,8 +20,8 @@ teacher = dict(
     ),
 )
 model = dict(
-    estimator=teacher,
-    flow_head=dict(teacher=teacher, label='flips+refine', pairings='all'),
+    estimator=dict(_delete_=True, **teacher),
+    flow_head=dict(teacher=dict(_delete_=True, **teacher), label='flips+refine', pairings='all'),
     # The robust distance of the default hardly pulls where the error is large.
     warp_loss=dict(type='FlowDistillLoss', q=1.0),
 )
@@ -42,39 +41,60 @@ noise = dict(
 moved = dict(type='KnownMotion', max_motion=16.0, variation=0.3)
 
 
-def crop(size):
-    return dict(type='FixedCrop', keys=['gt'], crop_size=(size, size))
+load_labels = dict(
+    type='LoadFlowLabels',
+    root='data/flow_labels',
+    teacher=dict(type='FlowLabeler', estimator=teacher, label='flips+refine'),
+)
+flip_labels = [
+    dict(type='FlipFlowLabels', direction='horizontal'),
+    dict(type='FlipFlowLabels', direction='vertical'),
+]
 
 
-synthetic = [
-    [crop(160), moved, copy],
-    [crop(288), moved, down],
-    [crop(224), moved, down_2],
-    [crop(160), moved, dict(type='PairMotionBlur', exposure=0.5)],
-    [crop(160), moved, dict(type='PairMotionBlur', exposure=1.0)],
-    [crop(160), moved, compress],
-    [crop(160), moved, compress_264],
-    [crop(160), moved, copy, noise],
-]
-real = [
-    [crop(256), down],
-    [crop(192), down_2],
-    [crop(128), dict(type='PairMotionBlur', exposure=1.0)],
-    [crop(128), compress],
-    [crop(128), compress_264],
-    [crop(128), copy, noise],
-]
+keys = ['gt', 'flow_label']
+
+
+def crop(size, keys=('gt',)):
+    return dict(type='FixedCrop', keys=list(keys), crop_size=(size, size))
+
+
+synthetic = dict(
+    type='RandomChoice',
+    transforms=[
+        [crop(160), moved, copy],
+        [crop(288), moved, down],
+        [crop(224), moved, down_2],
+        [crop(160), moved, dict(type='PairMotionBlur', exposure=0.5)],
+        [crop(160), moved, dict(type='PairMotionBlur', exposure=1.0)],
+        [crop(160), moved, compress],
+        [crop(160), moved, compress_264],
+        [crop(160), moved, copy, noise],
+    ],
+    prob=[0.125, 0.3125, 0.125, 0.0625, 0.0625, 0.125, 0.125, 0.0625],
+)
+real = dict(
+    type='RandomChoice',
+    transforms=[
+        [crop(256, keys), down],
+        [crop(192, keys), down_2],
+        [crop(128, keys), dict(type='PairMotionBlur', exposure=1.0)],
+        [crop(128, keys), compress],
+        [crop(128, keys), compress_264],
+        [crop(128, keys), copy, noise],
+    ],
+    prob=[0.4, *[0.12] * 5],
+)
 train_pipeline = [
     dict(type='LoadClip'),
-    *_base_.flips,
     dict(
         type='RandomChoice',
-        transforms=synthetic + real,
-        prob=[0.09, 0.24, 0.09, 0.06, 0.06, 0.09, 0.06, 0.06, 0.1, *[0.03] * 5],
+        transforms=[[*_base_.flips, synthetic], [load_labels, *flip_labels, real]],
+        prob=[0.75, 0.25],
     ),
-    dict(type='PackInputs', data_keys=['gt_flow']),
+    dict(type='PackInputs', data_keys=['gt_flow', 'flow_label']),
 ]
-train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=1, dataset=dict(interval_list=[1], pipeline=train_pipeline))
 
 optim_wrapper = dict(
     optimizer=dict(lr=2e-4),

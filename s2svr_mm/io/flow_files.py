@@ -70,6 +70,21 @@ def _read_kitti(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     return flow, valid > 0
 
 
+def kitti_png(flow: np.ndarray, valid: np.ndarray) -> bytes:
+    """Encode a flow as KITTI does: a PNG of 16 bits, in steps of 1/64 pixel.
+
+    Args:
+        flow (np.ndarray): (h, w, 2), pixels from -512 to below 512, x first; what is longer is cut.
+        valid (np.ndarray): (h, w), bool: where it counts.
+
+    Returns:
+        bytes: The file, which :func:`read_flow` reads.
+    """
+    stored = np.clip(np.round(flow * 64 + 2**15), 0, 2**16 - 1)
+    stored = np.concatenate((stored, valid[..., None]), -1).astype(np.uint16)
+    return cv2.imencode('.png', stored[..., ::-1])[1].tobytes()
+
+
 def flow_to_rgb(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
     """Shows a flow in the colours of the Middlebury benchmark, by mmcv.
 
@@ -88,5 +103,5 @@ def flow_to_rgb(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
         # One pixel that is cut off again sets the scale.
         flow = np.pad(flow, ((0, 1), (0, 0), (0, 0)))
         flow[-1, 0] = longest, 0
-    rgb = np.uint8(np.round(255 * mmcv.flow2rgb(flow)))
+    rgb = np.round(255 * mmcv.flow2rgb(flow)).astype(np.uint8)
     return rgb if longest is None else rgb[:-1]

@@ -23,9 +23,8 @@ CONFIGS = [
         )
     ),
 ]
-# Which of their ways to make a sample flow_student and flow_fine_student draw.
+# Which of its ways to make a sample flow_student draws.
 DRAWN = 'train_dataloader.dataset.pipeline.3.prob'
-LAST = dict(flow_student='[0.0,0.0,0.0,0.0,0.0,0.0,1.0]', flow_fine_student=f'{[0.0] * 13 + [1.0]}')
 
 
 @pytest.fixture
@@ -89,13 +88,21 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
     torch.nn.init.normal_(coarse.decoder.predict.weight, std=1e-3)
     state = {f'estimator.{key}': value for key, value in teacher.state_dict().items()}
     torch.save(dict(state_dict=state), tmp_path / 'teacher.pth')
-    changes = {
-        f'model.{place}.init_cfg.{key}': value
-        for place in ('estimator', 'flow_head.teacher')
+    places, changes = ['model.estimator', 'model.flow_head.teacher'], {}
+    if name == 'flow_student':
+        changes[DRAWN] = '[0.0,0.0,0.0,0.0,0.0,0.0,1.0]'
+    if name == 'flow_fine_student':
+        choice = 'train_dataloader.dataset.pipeline.1'
+        places.append(f'{choice}.transforms.1.0.teacher.estimator')
+        changes |= {
+            f'{choice}.prob': '[0.0,1.0]',
+            f'{choice}.transforms.1.3.prob': '[0.0,0.0,0.0,0.0,0.0,1.0]',
+        }
+    changes |= {
+        f'{place}.init_cfg.{key}': value
+        for place in places
         for key, value in dict(checkpoint='teacher.pth', prefix='estimator').items()
     }
-    if name in LAST:
-        changes[DRAWN] = LAST[name].replace(' ', '')
     config = CHECKOUT / 'configs' / f'{name}.py'
     result = run_tool('train', config, *options(tmp_path, **changes))
     assert result.status == 0, result.output

@@ -3,6 +3,7 @@ from .camera_motion import AddMotion
 from .compression import CompressVideo
 from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import KnownMotion, LoadFlow, PairMotionBlur
+from .flow_labels import FlipFlowLabels, LoadFlowLabels
 from .loading import LoadClip, LoadYUVFrames
 from .motion_blur import AverageMotionBlur
 
@@ -12,10 +13,12 @@ __all__ = [
     'BicubicDownsample',
     'ClipDegradation',
     'CompressVideo',
+    'FlipFlowLabels',
     'GaussianDownsample',
     'KnownMotion',
     'LoadClip',
     'LoadFlow',
+    'LoadFlowLabels',
     'LoadYUVFrames',
     'PairMotionBlur',
 ]

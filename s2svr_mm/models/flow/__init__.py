@@ -9,6 +9,7 @@ from .distillation import FlowDistillHead
 from .estimators import neighbour_flows
 from .fine_pwclite import FinePWCLite
 from .known_warps import KnownWarps
+from .labels import FlowLabeler
 from .pwclite import PWCLite
 from .unsupervised import UnsupervisedFlow
 
@@ -16,6 +17,7 @@ __all__ = [
     'DISFlow',
     'FinePWCLite',
     'FlowDistillHead',
+    'FlowLabeler',
     'KnownWarps',
     'MMFlowEstimator',
     'PWCLite',

@@ -12,7 +12,7 @@ from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError
 from ...ops.occlusion import visible_mask
 from ...ops.resize_flow import rescale_flow
 from ...ops.warp import warp
@@ -139,6 +139,7 @@ class FlowDistillHead(BaseModule):
         flows: tuple[Tensor, Tensor],
         clean: Tensor | None,
         degraded: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Computes the losses of a batch of clips.
 
@@ -149,6 +150,9 @@ class FlowDistillHead(BaseModule):
             clean (Tensor): Ground truth of all frames, (n, t, 3, H, W), RGB in [0, 1].
             degraded (Tensor, optional): The degraded frames, (n, t, 3, h, w), which
                 ``pairings='all'`` needs. Defaults to None.
+            kept (Tensor, optional): Labels of clips of two frames that were found before, by
+                :class:`.FlowLabeler`, (n, 6, H, W) or larger at the right and the bottom, in place
+                of asking the teacher. Defaults to None.
 
         Returns:
             dict[str, Tensor]: ``loss_flow_distill``, ``loss_flow_photometric`` and
@@ -156,6 +160,7 @@ class FlowDistillHead(BaseModule):
 
         Raises:
             ConfigError: If there is no clean frame for each degraded one, or no ``degraded`` ones.
+            DataError: If ``kept`` belongs to other frames.
         """
         t = flows[0].shape[1] + 1
         if clean is None or clean.ndim != 5 or clean.shape[1] != t:
@@ -169,11 +174,7 @@ class FlowDistillHead(BaseModule):
         if t == 1:
             return {}
         earlier, later = _neighbours(clean, clean)
-        on_earlier, on_later = label_flows(self.teacher, earlier, later, self.label)
-        taught = torch.cat((on_later, on_earlier))
-        visible = torch.cat(
-            (visible_mask(on_later, on_earlier), visible_mask(on_earlier, on_later))
-        )
+        taught, visible = self._labels(earlier, later, kept)
         # Flows live on the later frame of a pair, then on the earlier one.
         ref, supp = torch.cat((later, earlier)), torch.cat((earlier, later))
         found = [torch.cat([direction.flatten(0, 1) for direction in flows])]
@@ -181,6 +182,21 @@ class FlowDistillHead(BaseModule):
             found += self._other_pairings(student, clean, degraded)
         losses = [self._losses(flow, taught, visible, ref, supp) for flow in found]
         return {name: torch.stack([loss[name] for loss in losses]).mean() for name in losses[0]}
+
+    def _labels(self, earlier: Tensor, later: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Flows of the later frames, then of the earlier ones, and where they are believed."""
+        if kept is None:
+            on_earlier, on_later = label_flows(self.teacher, earlier, later, self.label)
+            masks = visible_mask(on_later, on_earlier), visible_mask(on_earlier, on_later)
+            return torch.cat((on_later, on_earlier)), torch.cat(masks)
+        h, w = earlier.shape[-2:]
+        if kept.shape[:2] != (len(earlier), 6) or kept.shape[2] < h or kept.shape[3] < w:
+            raise DataError(
+                f'The labels of pairs {tuple(earlier.shape)} are {(len(earlier), 6, h, w)}, but '
+                f'got {tuple(kept.shape)}.'
+            )
+        on_earlier, on_later, of_earlier, of_later = kept[..., :h, :w].split((2, 2, 1, 1), 1)
+        return torch.cat((on_later, on_earlier)), torch.cat((of_later, of_earlier))
 
     def _losses(
         self, flow: Tensor, taught: Tensor, visible: Tensor, ref: Tensor, supp: Tensor

@@ -1,12 +1,18 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Flow of clean frames as a label: better than one pass of the estimator that makes it."""
 
+import hashlib
+from functools import cached_property
+
 import torch
 import torch.nn as nn
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...errors import ConfigError
 from ...ops.lucas_kanade import refine_flow
+from ...ops.occlusion import visible_mask
 from .estimators import pair_flows
 
 LABELS = 'plain', 'flips', 'refine', 'flips+refine'
@@ -49,6 +55,47 @@ def label_flows(
             on_first = refine_flow(first, second, on_first, window)
             on_second = refine_flow(second, first, on_second, window)
     return on_first, on_second
+
+
+@MODELS.register_module()
+class FlowLabeler(BaseModule):
+    """What :func:`label_flows` finds with an estimator, and where it is to be believed.
+
+    Args:
+        estimator (dict): Config of the estimator, with its weights.
+        label (str): As for :func:`label_flows`. Defaults to 'flips+refine'.
+
+    Raises:
+        ConfigError: If ``label`` is unknown.
+    """
+
+    def __init__(self, estimator: dict, label: str = 'flips+refine') -> None:
+        super().__init__()
+        self.estimator = MODELS.build(estimator)
+        self.label = check_label(label)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that other weights, or another ``label``, do not have."""
+        digest = hashlib.sha256(self.label.encode())
+        for name, value in self.state_dict().items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Find the flows of pairs of frames.
+
+        Args:
+            first (Tensor): First frames, (n, 3, h, w), RGB in [0, 1].
+            second (Tensor): Second frames, of the same shape.
+
+        Returns:
+            Tensor: (n, 6, h, w): the flow that lives on ``first``, that on ``second``, and 1 where
+            each is consistent with the other, as :func:`.visible_mask` finds it, 0 elsewhere.
+        """
+        on_first, on_second = label_flows(self.estimator, first, second, self.label)
+        visible = visible_mask(on_first, on_second), visible_mask(on_second, on_first)
+        return torch.cat((on_first, on_second, *visible), 1)
 
 
 def check_label(label: str) -> str:

@@ -160,7 +160,7 @@ class PWCLite(StrictInit):
             ``normalize_features`` rescaled so that the cost volume counts.
 
     Raises:
-        ValueError: If ``padding_mode`` is unknown or ``context_levels`` not from 1 to 5.
+        ConfigError: If ``padding_mode`` is unknown or ``context_levels`` not from 1 to 5.
     """
 
     stride = 64

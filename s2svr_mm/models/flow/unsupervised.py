@@ -104,7 +104,8 @@ class UnsupervisedFlow(BaseModel):
         Args:
             inputs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
             data_samples (DataSample, optional): Stacked. ``gt_img`` holds the clean frames for
-                ``flow_head``, ``gt_flow`` the true flow for metrics.
+                ``flow_head``, ``flow_label`` its labels if they were found before
+            (:class:`LoadFlowLabels`), ``gt_flow`` the true flow for metrics.
             mode (str): 'loss', 'predict' or 'tensor'. Defaults to 'tensor'.
 
         Returns:
@@ -150,8 +151,11 @@ class UnsupervisedFlow(BaseModel):
         if self.flow_head is not None and self.flow_head.active(iteration):
             n, t = inputs.shape[:2]
             flows = tuple(level[0].unflatten(0, (n, t - 1)) for level in (on_second, on_first))
-            clean = None if data_samples is None else data_samples.get('gt_img')
-            losses |= self.flow_head(self.estimator, flows, clean, inputs)
+            clean, kept = (
+                None if data_samples is None else data_samples.get(key)
+                for key in ('gt_img', 'flow_label')
+            )
+            losses |= self.flow_head(self.estimator, flows, clean, inputs, kept)
         if not losses:
             raise ConfigError(f'No loss is on at iteration {iteration}: see flow_head.begin, end.')
         return losses

@@ -15,7 +15,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models import PWCLite
-from s2svr_mm.models.flow import FlowDistillHead, neighbour_flows
+from s2svr_mm.models.flow import FlowDistillHead, FlowLabeler, neighbour_flows
 from s2svr_mm.ops.occlusion import visible_mask
 
 PREPROCESSOR = dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3)
@@ -228,6 +228,25 @@ def test_all_pairings_against_one_label():
 
     with pytest.raises(ValueError, match=r"pairings='all' needs a degraded frame .* but got none"):
         head(student, flows, clean)
+
+
+def test_labels_that_were_kept_stand_for_the_teacher():
+    teacher, student = estimator(seed=1), estimator(seed=2)
+    clean = torch.from_numpy(moving_clip(2, 32, 40)).permute(0, 3, 1, 2)[None] / 255
+    head = FlowDistillHead(teacher=teacher, label='refine', **PARTS)
+    labeler = FlowLabeler(dict(type='ZeroFlow'), 'refine')
+    labeler.estimator = teacher
+    with torch.no_grad():
+        flows = tuple(f[0][:, None] for f in neighbour_flows(student, list(clean.unbind(1))))
+        kept = labeler(*clean.unbind(1))
+        expected = head(student, flows, clean)
+        head.teacher = None
+        # What downsampling cut off the frames is still there.
+        larger = torch.nn.functional.pad(kept, (0, 3, 0, 2))
+        found = head(student, flows, clean, None, larger)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ValueError, match=r'are \(1, 6, 32, 40\), but got \(1, 6, 32, 39\)'):
+        head(student, flows, clean, None, kept[..., :39])
 
 
 def test_gradients_of_the_losses_by_finite_differences():
