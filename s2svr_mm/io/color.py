@@ -214,7 +214,7 @@ def scaled(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     # The same on both sides, so that nothing else is converted.
     same: dict[str, int] = dict(src_color_range=FULL_RANGE, dst_color_range=FULL_RANGE)
     same |= dict(src_colorspace=BT709, dst_colorspace=BT709)
-    return frame.reformat(format=pix_fmt, interpolation=_SCALING, **same)
+    return frame.reformat(format=pix_fmt, interpolation=_SCALING, threads=1, **same)
 
 
 def planes_of(frame: av.VideoFrame, depth: int) -> list[np.ndarray]:
@@ -249,7 +249,9 @@ def to_rgb(frame: av.VideoFrame, color: ColorInfo) -> np.ndarray:
     peak = 255 if color.bits == 8 else 65535
     depth = _planar_depth(kind)
     if depth is None:
-        return frame.reformat(format='rgb24' if color.bits == 8 else 'rgb48le').to_ndarray()
+        return frame.reformat(
+            format='rgb24' if color.bits == 8 else 'rgb48le', threads=1
+        ).to_ndarray()
     tail = 'p' if depth == 8 else f'p{depth}le'
     if kind.is_rgb:
         green, blue, red = planes_of(scaled(frame, f'gbr{tail}'), depth)
@@ -300,7 +302,9 @@ def from_rgb(rgb: np.ndarray, pix_fmt: str, color: ColorInfo) -> av.VideoFrame:
     depth = _planar_depth(kind)
     if depth is None:
         name = 'rgb24' if peak == 255 else 'rgb48le'
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), name).reformat(format=pix_fmt)
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), name).reformat(
+            format=pix_fmt, threads=1
+        )
     highest, tail = 2**depth - 1, 'p' if depth == 8 else f'p{depth}le'
     if kind.is_rgb:
         planar = f'gbr{tail}'

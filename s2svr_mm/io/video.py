@@ -250,7 +250,7 @@ class VideoReader(Reader):
             )
         kind = picture.format
         if any(component.is_alpha for component in kind.components) or kind.has_palette:
-            alpha = picture.reformat(format='rgba').to_ndarray()[..., 3]
+            alpha = picture.reformat(format='rgba', threads=1).to_ndarray()[..., 3]
             if alpha.min() < 255:
                 raise DataError(
                     f'{self.path} is partly transparent (frame {number}), so its colours are not '
