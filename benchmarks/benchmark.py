@@ -2,25 +2,17 @@
 """Measure S2SVR beside other networks: python benchmarks/benchmark.py."""
 
 import argparse
-import re
 import shlex
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from s2svr_launcher import unregistered
+
+with unregistered():
+    from s2svr_mm.cli.arguments import add_debug, add_device, frame_size, whole_number
+
 MODELS = ['s2svr', 'reference', 'basicvsr', 'iconvsr', 'basicvsr_pp']
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 160x90')
-    return int(match[2]), int(match[1])
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r'[1-9]\d*', text):
-        raise argparse.ArgumentTypeError(f'{text!r} is no number above zero')
-    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,9 +35,9 @@ def parse_args() -> argparse.Namespace:
         '--checkpoint', metavar='FILE', help='its weights (default: random ones, as for the rest)'
     )
     parser.add_argument(
-        '--size', type=_size, metavar='WxH', help='default: 160x90, in training 64x64'
+        '--size', type=frame_size, metavar='WxH', help='default: 160x90, in training 64x64'
     )
-    parser.add_argument('--frames', type=_count, help='default: 8, in training 7')
+    parser.add_argument('--frames', type=whole_number(1), help='default: 8, in training 7')
     parser.add_argument(
         '--frames-from', metavar='SRC', help='video or folder of frames (default: a moving texture)'
     )
@@ -56,11 +48,11 @@ def parse_args() -> argparse.Namespace:
         default=['float32'],
         help='of S2SVR, one row each; the others run in float32, their default way',
     )
-    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:1 ... (default: auto)')
-    parser.add_argument('--threads', type=_count, help="default: torch's choice")
+    add_device(parser)
+    parser.add_argument('--threads', type=whole_number(1), help="default: torch's choice")
     parser.add_argument(
         '--rounds',
-        type=_count,
+        type=whole_number(1),
         default=5,
         help='up to three times as many while ratios vary by more than 10 %% (default: 5)',
     )
@@ -77,12 +69,12 @@ def parse_args() -> argparse.Namespace:
         '--profile', action='store_true', help='where the time of one forward pass goes'
     )
     sweep = parser.add_argument_group('sweep: S2SVR on other clips, after the comparison')
-    sweep.add_argument('--sweep-frames', nargs='+', type=_count, default=[], metavar='N')
-    sweep.add_argument('--sweep-sizes', nargs='+', type=_size, default=[], metavar='WxH')
+    sweep.add_argument('--sweep-frames', nargs='+', type=whole_number(1), default=[], metavar='N')
+    sweep.add_argument('--sweep-sizes', nargs='+', type=frame_size, default=[], metavar='WxH')
     parser.add_argument(
         '--out', default='work_dirs/benchmark', metavar='DIR', help='default: work_dirs/benchmark'
     )
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    add_debug(parser)
     args = parser.parse_args()
     if (args.config is None) != (args.checkpoint is None):
         parser.error('--config and --checkpoint go together')
@@ -93,7 +85,9 @@ def parse_args() -> argparse.Namespace:
         parser.error('--flow, --profile, --compile and the sweep are of s2svr: add it to --models')
     if args.training and (args.frames_from or args.flow or args.profile or sweeps(args)):
         parser.error('--training goes without --frames-from, --flow, --profile and the sweep')
-    args.size = args.size or ((64, 64) if args.training else (90, 160))
+    # From here on (height, width), as in tensors.
+    args.size = (args.size or ((64, 64) if args.training else (160, 90)))[::-1]
+    args.sweep_sizes = [size[::-1] for size in args.sweep_sizes]
     args.frames = args.frames or (7 if args.training else 8)
     return args
 
@@ -106,13 +100,11 @@ def sweeps(args: argparse.Namespace) -> bool:
 def main() -> None:
     """Measure."""
     args = parse_args()
-    checkout = Path(__file__).resolve().parents[1]
-    if (checkout / 's2svr_mm').is_dir():
-        sys.path.insert(0, str(checkout))
-
+    from s2svr_mm import register
     from s2svr_mm.cli.reporting import exit_on_user_error
 
     with exit_on_user_error(args.debug):
+        register()
         report = benchmark(args)
         files = report.write(args.out)
         print('\n' + report.markdown())

@@ -12,7 +12,7 @@ from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import Tensor, nn
 
 from benchmarks.reference_s2svr import ReferenceS2SVRNet
-from s2svr_mm.errors import DataError
+from s2svr_mm.errors import ConfigError, DataError
 from s2svr_mm.io.clips import open_reader
 from s2svr_mm.io.images import to_levels
 from s2svr_mm.models import PWCLite, S2SVRNet, S2SVRPlusNet
@@ -111,7 +111,7 @@ def reference_of(net: S2SVRNet) -> ReferenceS2SVRNet:
         ReferenceS2SVRNet: The same network, one pair of frames and one frame at a time.
 
     Raises:
-        ValueError: There is none of such a network.
+        ConfigError: There is none of such a network.
     """
     flow = net.flow_estimator
     if (
@@ -121,7 +121,7 @@ def reference_of(net: S2SVRNet) -> ReferenceS2SVRNet:
         or flow.normalize_features
         or net.decoder.attention_radius != 1
     ):
-        raise ValueError(
+        raise ConfigError(
             'the reference implementation is the network of the paper: S2SVRNet with '
             'attention_radius=1 and a PWCLite of radius 4 that does not normalize its features. '
             'Leave it out with --models'
@@ -190,10 +190,12 @@ def make_cases(
         list[Case]: The cases, networks on ``device``.
 
     Raises:
-        ValueError: ``net`` is no S2SVR, or has no reference implementation and that is wanted.
+        ConfigError: ``net`` is no S2SVR, or has no reference implementation and that is wanted.
     """
     if not isinstance(net, S2SVRNet):
-        raise ValueError(f'the benchmark is for S2SVRNet, got the config of a {type(net).__name__}')
+        raise ConfigError(
+            f'the benchmark is for S2SVRNet, got the config of a {type(net).__name__}'
+        )
     cases = []
     if 's2svr' in models:
         for dtype in dtypes:
@@ -225,12 +227,12 @@ def check_clip(models: Sequence[str], frames: int, size: tuple[int, int]) -> Non
         size (tuple[int, int]): Height and width.
 
     Raises:
-        ValueError: The clip is too short or too small.
+        ConfigError: The clip is too short or too small.
     """
     if 'iconvsr' in models and frames < _LEAST_FRAMES_OF_ICONVSR:
-        raise ValueError(f'IconVSR needs {_LEAST_FRAMES_OF_ICONVSR} frames or more, got {frames}')
+        raise ConfigError(f'IconVSR needs {_LEAST_FRAMES_OF_ICONVSR} frames or more, got {frames}')
     if set(models) & set(BASELINES) and min(size) < _LEAST_SIZE:
-        raise ValueError(
+        raise ConfigError(
             f"mmagic's networks need frames of {_LEAST_SIZE}x{_LEAST_SIZE} or more, got "
             f'{size[1]}x{size[0]}'
         )

@@ -7,6 +7,7 @@ for a few iterations on clips made up for it, and tests the checkpoint. Needs a 
 mim itself: python dev/check_mim.py
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -37,6 +38,7 @@ OPTIONS = (
 
 def main() -> None:
     """Build, install, train, test; any failure ends with its command's exit code."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix='check_mim_') as folder:
         work = Path(folder)
         wheel = build_wheel(ROOT, work)

@@ -40,18 +40,19 @@ def main() -> None:
     args = parse_args()
     sys.path.insert(0, str(CHECKOUT))
     from s2svr_mm.cli.reporting import exit_on_user_error
+    from s2svr_mm.errors import DataError
 
     with exit_on_user_error(args.debug):
         tested = json.loads(Path(args.metrics).read_text()).get('clips')
         if tested is None:
-            raise ValueError(f'{args.metrics} has no figures of clips: test with Vid4 alone.')
+            raise DataError(f'{args.metrics} has no figures of clips: test with Vid4 alone.')
         network = load_network(args.checkpoint)
         print(f'{"":12} {"frames":>6}  {"tools/test.py":>16}  {"here":>16}  {"difference":>16}')
         measured = {}
         for clip, figures in tested.items():
             frames = read_frames(args.gt / clip)
             if len(frames) != figures['frames']:
-                raise ValueError(
+                raise DataError(
                     f'{args.gt / clip} has {len(frames)} frames, but {args.metrics} is of '
                     f'{figures["frames"]}: both must be of the same clips.'
                 )
@@ -86,9 +87,11 @@ def load_network(checkpoint: str):
 
 def read_frames(folder: Path) -> np.ndarray:
     """Reads a folder of images: (t, h, w, 3), RGB, float64 in [0, 255]."""
+    from s2svr_mm.errors import DataError
+
     paths = sorted(folder.glob('*.png'))
     if not paths:
-        raise ValueError(f'{folder} holds no PNG images. Give the folder of the clips as --gt.')
+        raise DataError(f'{folder} holds no PNG images. Give the folder of the clips as --gt.')
     return np.stack([np.asarray(Image.open(path).convert('RGB'), np.float64) for path in paths])
 
 

@@ -16,6 +16,8 @@ default_hooks = dict(
     ),
     # A checkpoint fits the model, or is refused.
     strict_load=dict(type='StrictLoadHook'),
+    # Resuming follows the schedule below.
+    resume_schedule=dict(type='ResumeScheduleHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     non_finite=dict(type='StopAtNonFiniteHook'),
 )

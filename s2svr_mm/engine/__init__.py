@@ -4,12 +4,14 @@
 from .bf16_optim_wrapper import BF16OptimWrapper
 from .checkpoint_hook import SafeCheckpointHook, StrictLoadHook
 from .non_finite import StopAtNonFiniteHook
+from .resume_schedule import ResumeScheduleHook
 from .save_results import SaveFramesHook, SaveMetricsHook
 from .train_loop import ResumableTrainLoop
 
 __all__ = [
     'BF16OptimWrapper',
     'ResumableTrainLoop',
+    'ResumeScheduleHook',
     'SafeCheckpointHook',
     'SaveFramesHook',
     'SaveMetricsHook',

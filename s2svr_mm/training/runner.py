@@ -1,10 +1,12 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """From a config to a training or a test."""
 
+from logging import WARNING
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -13,6 +15,7 @@ from ..engine import SaveFramesHook, SaveMetricsHook
 from ..errors import ConfigError, did_you_mean
 from ..utils.building import config_errors
 from ..utils.config import without_pretrained
+from ..utils.devices import computes_bfloat16
 from ..utils.manifest import check_made
 
 
@@ -20,7 +23,7 @@ def enable_amp(cfg: Config) -> None:
     """Train in mixed precision: bfloat16, or float16 with a loss scale on GPUs without it.
 
     Args:
-        cfg: The config, changed in place.
+        cfg: The config, changed in place. A warning says so where mixed precision is slower.
 
     Raises:
         ConfigError: If the config has an optimizer wrapper of a kind of its own.
@@ -34,6 +37,13 @@ def enable_amp(cfg: Config) -> None:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     else:
         cfg.optim_wrapper.type = 'BF16OptimWrapper'
+        if not torch.cuda.is_available() and not computes_bfloat16(torch.device('cpu')):
+            print_log(
+                '--amp: this processor has no bfloat16 instructions, so bfloat16 is several times '
+                'slower here than float32: train without --amp',
+                'current',
+                WARNING,
+            )
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
@@ -88,6 +98,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     hooks = cfg.setdefault('default_hooks', {})
     hooks.setdefault('strict_load', dict(type='StrictLoadHook'))
+    hooks.setdefault('resume_schedule', dict(type='ResumeScheduleHook'))
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _use_cpus(cfg)
     with config_errors(cfg, cfg.filename):

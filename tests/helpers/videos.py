@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Write small video files and read them back, without the readers under test."""
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -150,4 +151,12 @@ def break_packet(path: Path, number: int) -> None:
     data = bytearray(path.read_bytes())
     middle = position + size // 2
     data[middle : middle + 60] = bytes(60)
+    path.write_bytes(data)
+
+
+def set_display_matrix(path, a, b, c, d):
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b'tkhd') + 44
+    numbers = [round(x * 65536) for x in (a, b, 0, c, d, 0, 0, 0)]
+    struct.pack_into('>9i', data, place, *numbers, 1 << 30)
     path.write_bytes(data)

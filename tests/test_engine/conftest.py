@@ -89,6 +89,7 @@ def make_runner(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...,
             default_hooks=dict(
                 checkpoint={**dict(type='SafeCheckpointHook', interval=2), **(checkpoint or {})},
                 strict_load=dict(type='StrictLoadHook'),
+                resume_schedule=dict(type='ResumeScheduleHook'),
                 non_finite=dict(type='StopAtNonFiniteHook'),
                 logger=dict(type='LoggerHook', interval=1),
             ),

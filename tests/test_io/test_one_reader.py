@@ -10,7 +10,7 @@ import pytest
 from av.video.reformatter import Interpolation
 from helpers.clips import moving_clip
 from helpers.restoring import Same, run
-from test_io.test_video import set_display_matrix
+from helpers.videos import set_display_matrix
 
 from s2svr_mm.comparison.clips import clips_without_truth
 from s2svr_mm.datasets import LoadClip, VideoClipDataset

@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
-from helpers.videos import break_packet, copy_packets, decode_all, write_movie, write_video
+from helpers.videos import (
+    break_packet,
+    copy_packets,
+    decode_all,
+    set_display_matrix,
+    write_movie,
+    write_video,
+)
 
 from s2svr_mm.errors import DataError
 from s2svr_mm.io import video, video_index
@@ -168,14 +175,6 @@ ORIENTATIONS = [
     ((0, -1, 1, 0), lambda f: np.rot90(f, 1, (1, 2))),
     ((2, 0, 0, 2), lambda f: f),
 ]
-
-
-def set_display_matrix(path, a, b, c, d):
-    data = bytearray(path.read_bytes())
-    place = data.rindex(b'tkhd') + 44
-    numbers = [round(x * 65536) for x in (a, b, 0, c, d, 0, 0, 0)]
-    struct.pack_into('>9i', data, place, *numbers, 1 << 30)
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(('matrix', 'seen'), ORIENTATIONS)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from benchmarks.reference_s2svr import ReferenceS2SVRNet
+from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models import PWCLite, S2SVRNet
 from s2svr_mm.models.conversion import ConversionReport, from_official, to_official
 
@@ -63,7 +64,7 @@ def test_unknown_missing_and_misshapen_keys_are_all_listed(official):
     del wrong['encoder.encoder_layers.0.conv_gru.convr.bias']
     wrong['pwclite.conv_1x1.0.0.weight'] = torch.zeros(3, 3)
     wrong['decoder.convgru_layers.1.convq.weight'] = torch.zeros(8, 20, 3, 3)
-    with pytest.raises(ValueError, match='cannot be converted') as error:
+    with pytest.raises(CheckpointError, match='cannot be converted') as error:
         from_official(wrong)
     message = str(error.value)
     assert 'Unknown: decoder.conv_out_9.weight.' in message
@@ -77,7 +78,7 @@ def test_back_is_as_strict(official):
     ours['decoder.output.convs.1.bias'] = torch.zeros(7)
     ours['decoder.other'] = torch.zeros(1)
     del ours['flow_estimator.context.last.weight']
-    with pytest.raises(ValueError, match='cannot be converted') as error:
+    with pytest.raises(CheckpointError, match='cannot be converted') as error:
         to_official(ours)
     message = str(error.value)
     assert 'decoder.output.convs.1.bias (7,), expected (16,)' in message
@@ -87,7 +88,7 @@ def test_back_is_as_strict(official):
 
 @pytest.mark.parametrize('weights', [{}, {'backbone.conv.weight': torch.zeros(1)}])
 def test_weights_of_something_else(weights):
-    with pytest.raises(ValueError, match='Missing'):
+    with pytest.raises(CheckpointError, match='Missing'):
         from_official(weights)
 
 

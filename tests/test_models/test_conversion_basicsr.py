@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmagic.models.editors import BasicVSRNet
 
+from s2svr_mm.errors import CheckpointError
 from s2svr_mm.models.conversion import ConversionReport
 from s2svr_mm.models.conversion_basicsr import from_basicsr_basicvsr, is_basicsr_basicvsr
 
@@ -51,7 +52,7 @@ def test_every_key_that_does_not_fit_is_named(basicsr):
     basicsr['edvr.conv_first.weight'] = torch.zeros(1)
     basicsr['conv_last.bias'] = torch.zeros(12)
     basicsr['spynet.basic_module.0.basic_module.1.weight'] = torch.zeros(1)
-    with pytest.raises(ValueError, match='cannot be converted') as error:
+    with pytest.raises(CheckpointError, match='cannot be converted') as error:
         from_basicsr_basicvsr(basicsr)
     text = str(error.value)
     assert 'Missing: upsample1.upsample_conv.bias' in text

@@ -80,7 +80,9 @@ def test_bundled_models_by_name(tmp_path, monkeypatch):
     assert list_models() == ['s2svr-tiny']
     assert_same(load_model('s2svr-tiny'), network)
     assert not load_model('s2svr-tiny').training
-    with pytest.raises(ConfigError, match=r'Did you mean s2svr-tiny\?(.|\n)*to try it \(x2;'):
+    with pytest.raises(
+        ConfigError, match=r'Did you mean s2svr-tiny\?(.|\n)*to try it; scale 2, smallest frame 1x1'
+    ):
         load_model('s2svr-tini')
     with pytest.raises(ConfigError, match=r'tiny\.py is a config: give a checkpoint'):
         load_model(tmp_path / 'tiny.py')

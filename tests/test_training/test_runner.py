@@ -4,6 +4,7 @@ import torch
 from mmengine.config import Config
 
 from s2svr_mm.errors import ConfigError
+from s2svr_mm.training import runner
 from s2svr_mm.training.config import load_config
 from s2svr_mm.training.runner import (
     build_runner,
@@ -65,6 +66,15 @@ def test_enable_amp(monkeypatch):
     old_gpu = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
     enable_amp(old_gpu)
     assert old_gpu.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+@pytest.mark.parametrize('supported', [True, False])
+def test_amp_on_a_processor_without_bfloat16(supported, monkeypatch, capfd):
+    monkeypatch.setattr(runner, 'computes_bfloat16', lambda device: supported)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    enable_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+    printed = ''.join(capfd.readouterr())
+    assert ('no bfloat16 instructions' in printed) != supported
 
 
 def test_enable_auto_scale_lr():

@@ -10,7 +10,7 @@ from mmagic.utils import register_all_modules
 
 from benchmarks.reference_s2svr import reference_cost_volume
 from s2svr_mm.compat import import_mmflow
-from s2svr_mm.errors import CheckpointError, DataError
+from s2svr_mm.errors import CheckpointError, ConfigError, DataError
 from s2svr_mm.models.flow import DISFlow, MMFlowEstimator, ZeroFlow, adaptors
 
 PWCNET = 'pwcnet/pwcnet_8xb1_slong_flyingchairs-384x448.py'
@@ -94,9 +94,9 @@ def test_weights_of_mmflow_fit_or_are_refused(tmp_path):
 
 
 def test_wrong_config_lists_what_there_is():
-    with pytest.raises(FileNotFoundError, match=r'pwcnet_8xb1_slong_flyingchairs-384x448\.py'):
+    with pytest.raises(ConfigError, match=r'pwcnet_8xb1_slong_flyingchairs-384x448\.py'):
         MMFlowEstimator('pwcnet/pwcnet.py')
-    with pytest.raises(FileNotFoundError, match='raft/'):
+    with pytest.raises(ConfigError, match='raft/'):
         MMFlowEstimator('nowhere/pwcnet.py')
 
 
