@@ -50,7 +50,8 @@ def test_what_a_constructor_or_mmengine_takes_is_let_through(config):
 
 
 def test_each_option_of_the_documents_is_let_through_for_some_config():
-    texts = [p.read_text() for p in (ROOT / 'README.md', ROOT / 's2svr_mm/weights/README.md')]
+    pages = [ROOT / 's2svr_mm/weights/README.md', *(ROOT / 'docs').glob('*.md')]
+    texts = [page.read_text() for page in pages]
     keys = set(re.findall(r'(?<![\w.])((?:\w+\.)+\w+|load_from)=', '\n'.join(texts)))
     assert len(keys) > 30
     for path in (p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts):
@@ -62,7 +63,7 @@ def test_each_option_of_the_documents_is_let_through_for_some_config():
     assert not keys
 
 
-@pytest.mark.parametrize('document', ['README.md', 'configs/s2svr_clips.py'])
+@pytest.mark.parametrize('document', ['docs/train.md', 'configs/s2svr_clips.py'])
 def test_pairs_of_one_size_as_the_documents_have_them(document):
     text = (ROOT / document).read_text().partition('airs of one size')[2]
     options = dict.fromkeys(re.findall(r'([\w.]+\.scale)=1', text), 1)
