@@ -29,7 +29,7 @@ class ResumeScheduleHook(Hook):
     whose state is then taken as it is. The log says which of the two holds.
     """
 
-    priority = 'VERY_HIGH'
+    priority = 'HIGH'  # after StrictLoadHook, which refuses what cannot be resumed
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the state that the schedules go on with into the checkpoint.
