@@ -82,7 +82,7 @@ def try_stack(python: str, name: str, folder: Path, tests: list[str]) -> tuple[s
         if subprocess.run([sys.executable, '-m', 'uv', *command]).returncode:
             return f'uv {" ".join(command[:2])} failed', [python, *['-'] * len(SHOWN)]
     listed = subprocess.check_output([executable, '-c', LIST_VERSIONS], text=True)
-    doctor = subprocess.run([executable, '-m', 's2svr_mm.compat'], cwd=ROOT)
+    doctor = subprocess.run([executable, '-m', 's2svr_launcher', 'doctor'], cwd=ROOT)
     if doctor.returncode:
         return 'does not import', json.loads(listed)
     pytest = [executable, '-m', 'pytest', '-q', '-n', '2', '-m', 'not slow', '--no-header', *tests]
