@@ -29,8 +29,9 @@ POINTER = 'last_checkpoint'
 
 # Where mmengine and BasicSR keep weights, in the order in which they are looked for.
 _CONTAINERS = ('state_dict', 'params_ema', 'params')
-# (Distributed)DataParallel around a model, its generator, or both.
-_PARALLEL = re.compile(r'^(?:module\.)*((?:generator(?:_ema)?\.)?)(?:module\.)*')
+# What (Distributed)DataParallel and torch.compile put around a model, its generator, or both.
+_WRAPPED = r'(?:(?:module|_orig_mod)\.)*'
+_WRAPPERS = re.compile(rf'^{_WRAPPED}((?:generator(?:_ema)?\.)?){_WRAPPED}')
 
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
 
@@ -139,7 +140,8 @@ def read_weights(source: str | os.PathLike, map_location: Any = 'cpu') -> dict[s
         map_location: Same as in :func:`torch.load`.
 
     Returns:
-        dict[str, Tensor]: Weights by name, without the ``module.`` of (Distributed)DataParallel.
+        dict[str, Tensor]: Weights by name, without the ``module.`` of (Distributed)DataParallel
+        and the ``_orig_mod.`` of torch.compile.
 
     Raises:
         CheckpointError: As for :func:`open_checkpoint`, and if it holds no weights.
@@ -172,7 +174,7 @@ def weights_in(content: Any, source: str | os.PathLike) -> dict[str, Tensor]:
                 break
     if not isinstance(state, Mapping) or not state or not all(map(torch.is_tensor, state.values())):
         raise CheckpointError(f'{source} holds no weights of a network, but {held}')
-    return {_PARALLEL.sub(r'\1', name): value for name, value in state.items()}
+    return {_WRAPPERS.sub(r'\1', name): value for name, value in state.items()}
 
 
 def register_checkpoint_loader() -> None:

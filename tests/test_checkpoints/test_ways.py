@@ -100,6 +100,7 @@ def write_kinds(folder, state, other):
         'module': dict(state_dict=under('module.', state)),
         'module.generator': dict(state_dict=under('module.generator.', state)),
         'generator.module': dict(state_dict=under('generator.module.', state)),
+        'compiled': dict(state_dict=under('generator._orig_mod.', state)),
         'module.generator.module': dict(state_dict=under('module.generator.module.', state)),
     }
     files = {}
