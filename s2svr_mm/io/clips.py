@@ -257,10 +257,11 @@ def _open_glob(path: str, rate: Fraction) -> ImageReader:
     # What exists by its very name is no pattern: 'take[1]/*.png'.
     folder, pattern = os.path.dirname(path), os.path.basename(path)
     pattern = os.path.join(glob.escape(folder), pattern) if os.path.isdir(folder) else path
-    images = sorted(glob.glob(pattern), key=natural_key)
-    images = [image for image in images if suffix_of(image) in IMAGE_SUFFIXES]
+    found = sorted(glob.glob(pattern), key=natural_key)
+    images = [image for image in found if suffix_of(image) in IMAGE_SUFFIXES]
     if not images:
-        raise DataError(f'{path} matches no image files.')
+        instead = f', but {found[0]}: give one video at a time' if found else ''
+        raise DataError(f'{path} matches no image files{instead}.')
     return ImageReader(path, images, rate=rate)
 
 

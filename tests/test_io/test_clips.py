@@ -237,3 +237,11 @@ def test_natural_key_takes_any_name(name):
     assert sorted([name, 'im10.png', 'im9.png'], key=natural_key).index('im9.png') < sorted(
         [name, 'im10.png', 'im9.png'], key=natural_key
     ).index('im10.png')
+
+
+def test_a_glob_of_videos_is_no_clip(tmp_path):
+    write_video(tmp_path / 'a.mp4', moving_clip(2, 16, 16))
+    with pytest.raises(DataError, match=r'matches no image files, but .*a\.mp4: give one video at'):
+        open_reader(str(tmp_path / '*.mp4'))
+    with pytest.raises(DataError, match=r'\*\.mov matches no image files\.'):
+        open_reader(str(tmp_path / '*.mov'))
