@@ -1,8 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import itertools
+
 import pytest
 import torch
 
-from s2svr_mm.ops.lucas_kanade import refine_flow
+from s2svr_mm.ops.lucas_kanade import refine_flow, window_mean
 
 
 def waves(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -49,6 +51,16 @@ def test_damping_holds_back_what_rests_on_little():
     flow = torch.zeros(1, 2, 48, 48)
     assert errors(refine_flow(*frames, flow, damping=1e-8), (0.5, 0.0)) < 0.06
     assert refine_flow(*frames, flow).abs().max() < 0.01
+
+
+@pytest.mark.parametrize(('size', 'window'), [((9, 14), 5), ((3, 20), 9), ((1, 1), 7), ((8, 8), 1)])
+def test_mean_of_what_of_a_window_lies_inside(size, window):
+    x = torch.rand(2, 5, *size, dtype=torch.float64)
+    reach = window // 2
+    found = window_mean(x, window)
+    for y, column in itertools.product(*map(range, size)):
+        rows, columns = (slice(max(0, i - reach), i + reach + 1) for i in (y, column))
+        torch.testing.assert_close(found[:, :, y, column], x[:, :, rows, columns].mean((2, 3)))
 
 
 def test_gradients_by_finite_differences():

@@ -15,7 +15,7 @@ from ...checkpoints.matching import StrictInit
 from ...errors import ConfigError
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
-from ...ops.lucas_kanade import refine_flow
+from ...ops.lucas_kanade import refine_flow, window_mean
 from ...ops.warp import FlowSampler
 from .estimators import neighbour_flows
 from .pwclite import check_pair, conv, unit_features, zero_init
@@ -105,7 +105,7 @@ class FineDecoder(BaseModule):
         """
         sampler = FlowSampler(flow, 'border')
         # The flow itself may be long; what tells where it breaks is how it differs around.
-        mean = F.avg_pool2d(flow, _NEIGHBOURHOOD, 1, _NEIGHBOURHOOD // 2, count_include_pad=False)
+        mean = window_mean(flow, _NEIGHBOURHOOD)
         inputs = [
             cost_volume(features[0], sampler(features[1]), self.radius),
             features[0],
