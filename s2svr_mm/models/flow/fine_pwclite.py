@@ -113,7 +113,9 @@ class FineDecoder(BaseModule):
             flow - mean,
             *([] if state is None else [state]),
         ]
-        x = torch.cat([part.to(inputs[0].dtype) for part in inputs], 1)
+        # Of one layout, or what follows would first have to turn all of it.
+        layout = dict(dtype=inputs[0].dtype, memory_format=torch.channels_last)
+        x = torch.cat([part.to(**layout) for part in inputs], 1)
         for layer in self.convs:
             x = F.leaky_relu(layer(x), 0.1, inplace=True)
         return flow + self.predict(x).float(), x
