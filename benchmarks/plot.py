@@ -2,19 +2,19 @@
 """The benchmark's picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
+from typing import BinaryIO
 
 from benchmarks.rounds import Result, name_of
 
 
 def plot(
-    file: Path, results: Sequence[Result], sweep: Sequence[tuple[tuple[int, int], Result]]
+    file: BinaryIO, results: Sequence[Result], sweep: Sequence[tuple[tuple[int, int], Result]]
 ) -> None:
     """Draw time and memory of all networks, and those of a sweep over frames and pixels.
 
     Args:
-        file (Path): The PNG file to write.
+        file (BinaryIO): Where the PNG goes.
         results (Sequence[Result]): One for each case.
         sweep (Sequence[tuple[tuple[int, int], Result]]): Height and width, and what was measured;
             may be empty.
@@ -42,7 +42,7 @@ def plot(
         memory = [[r.memory / 2**20] for _, r in points]
         _plot_curve(row[1], points, memory, text, 'peak memory, MiB')
     figure.tight_layout()
-    figure.savefig(file, dpi=120)
+    figure.savefig(file, dpi=120, format='png')
     plt.close(figure)
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What the benchmark found, as figures for JSON, Markdown tables and a plot."""
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,8 @@ from statistics import median
 from benchmarks.operator_profile import Profile
 from benchmarks.plot import plot
 from benchmarks.rounds import STEADY, Agreement, Result, name_of, spread
+from s2svr_mm.utils.manifest import write_made
+from s2svr_mm.utils.tables import markdown_table
 
 _MIB = 2**20
 
@@ -204,14 +207,20 @@ class Report:
 
         Returns:
             list[Path]: The files.
+
+        Raises:
+            OutputError: The folder holds files of these names that were not made here.
         """
         root = Path(folder)
-        root.mkdir(parents=True, exist_ok=True)
-        files = [root / name for name in ('results.json', 'table.md', 'plot.png')]
-        files[0].write_text(json.dumps(self.figures(), indent=1) + '\n')
-        files[1].write_text(self.markdown())
-        plot(files[2], self.results, self.sweep)
-        return files
+        picture = io.BytesIO()
+        plot(picture, self.results, self.sweep)
+        contents = {
+            'results.json': (json.dumps(self.figures(), indent=1) + '\n').encode(),
+            'table.md': self.markdown().encode(),
+            'plot.png': picture.getvalue(),
+        }
+        write_made(root, contents)
+        return [root / name for name in contents]
 
 
 def _spread(values: Sequence[float], digits: int = 2) -> str:
@@ -226,8 +235,7 @@ def _spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [heads, ['---'] * len(heads), *rows]
-    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
+    return markdown_table(heads, ([str(cell) for cell in row] for row in rows)).rstrip()
 
 
 def _machine_line(machine: Mapping[str, object]) -> str:

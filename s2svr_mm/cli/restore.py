@@ -72,8 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--size-change',
         choices=['stop', 'split', 'scale'],
         default='stop',
-        help='where the frame size changes: stop there (default), split the output there, or '
-        'scale all frames to the first size',
+        help='where the frame size changes: stop (default), split the output there, or scale all '
+        'frames to the first size',
+    )
+    source.add_argument(
+        '--strict', action='store_true', help='refuse damaged frames instead of concealing them'
     )
     source.add_argument(
         '--fps',
@@ -143,7 +146,7 @@ def _restore(args: argparse.Namespace) -> bool:
     from ..restoration.restorer import VideoRestorer
 
     # What can't be read is said before a network is loaded, which takes seconds.
-    open_reader(args.src, args.fps, args.yuv_size)
+    open_reader(args.src, args.fps, args.yuv_size, args.strict)
     if args.config is None and args.model is None:
         args.model = DEFAULT_MODEL
         print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
@@ -171,6 +174,7 @@ def _restore(args: argparse.Namespace) -> bool:
         rate=args.fps,
         yuv_size=args.yuv_size,
         size_change=args.size_change,
+        strict=args.strict,
         progress=not args.quiet,
     )
     print(summary)

@@ -39,17 +39,23 @@ def run(args: argparse.Namespace) -> None:
     from ..checkpoints.files import save_weights
     from ..training.config import load_config
     from ..training.detail_branch import build_model, collect_details, train_details
-    from ..utils.files import write_text
+    from ..utils.manifest import check_made, note_made, sha256, write_made
 
     cfg = load_config(args.config, args.cfg_options)
     model = build_model(cfg)
-    log = Path(f'{args.out}.jsonl')
+    out = Path(args.out)
     lines: list[str] = []
+
+    def write_log() -> None:
+        write_made(out.parent, {f'{out.name}.jsonl': ''.join(lines).encode()})
+
     # Where it can't be written, that shows before the clips are read.
-    write_text(log, '')
+    check_made(out.parent, [out.name])
+    write_log()
     clips = collect_details(model, cfg.train_dataloader, args.clips, progress=True)
     for step, gain in train_details(model.generator.details, clips, args.iters, args.lr):
         lines.append(json.dumps(dict(iter=step, gain=round(gain, 4))) + '\n')
         print(lines[-1], end='', flush=True)
-        write_text(log, ''.join(lines))
-    save_weights(model.state_dict(), args.out)
+        write_log()
+    save_weights(model.state_dict(), out)
+    note_made(out.parent, {out.name: sha256(out.read_bytes())})

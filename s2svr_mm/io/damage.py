@@ -1,9 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What is wrong with the pictures of a clip, as data and in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 _TOLD = 4
 
@@ -30,6 +31,38 @@ class Damage:
     def is_incomplete(self) -> bool:
         """Whether there are frames of which no picture is left."""
         return bool(self.missing or self.lost or self.cut_off)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> 'Damage':
+        """Read what :func:`dataclasses.asdict` made, from JSON."""
+        missing, concealed, dependent = (
+            tuple(data[key]) for key in ('missing', 'concealed', 'dependent')
+        )
+        return cls(missing, concealed, dependent, data['lost'], data['cut_off'])
+
+    def joined(self, other: 'Damage') -> 'Damage':
+        """Return what either of two readings of a clip has found."""
+        return Damage(
+            missing=tuple(sorted({*self.missing, *other.missing})),
+            concealed=tuple(sorted({*self.concealed, *other.concealed})),
+            dependent=tuple(sorted({*self.dependent, *other.dependent})),
+            lost=max(self.lost, other.lost),
+            cut_off=self.cut_off or other.cut_off,
+        )
+
+    def within(self, start: int, stop: int | None) -> 'Damage':
+        """Return what concerns the frames from a number to before another; None is the end."""
+
+        def inside(numbers: Iterable[int]) -> tuple[int, ...]:
+            return tuple(n for n in numbers if start <= n and (stop is None or n < stop))
+
+        return Damage(
+            missing=inside(self.missing),
+            concealed=inside(self.concealed),
+            dependent=inside(self.dependent),
+            lost=self.lost if stop is None else 0,
+            cut_off=self.cut_off if stop is None else '',
+        )
 
     def __bool__(self) -> bool:
         return self.is_incomplete or bool(self.concealed or self.dependent)

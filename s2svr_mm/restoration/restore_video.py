@@ -20,7 +20,8 @@ from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
 from ..io.output_plan import SourceStreams, TimeRange
 from ..io.packet_log import read_timeline
-from ..io.reader import Frame, FrameSizeError, VideoInfo
+from ..io.reader import Frame, FrameSizeError, Reader, VideoInfo
+from ..io.sizes import first_size_change
 from ..models.zoo import load_model
 from ..utils.files import disk_errors
 from ..utils.memory import peak_device_memory, peak_host_memory
@@ -47,6 +48,7 @@ def restore_video(
     rate: Fraction | None = None,
     yuv_size: tuple[int, int] | None = None,
     size_change: str = 'stop',
+    strict: bool = False,
     progress: bool = True,
     **settings: Any,
 ) -> Summary:
@@ -67,9 +69,12 @@ def restore_video(
         rate (Fraction, optional): Frames per second of frames and raw YUV. Defaults to None, 25.
         yuv_size (tuple[int, int], optional): (width, height) of a YUV file. Defaults to None, as
             its name says.
-        size_change (str): What becomes of frames from where their size changes: 'stop' leaves them
-            out, 'split' restores them into files of their own (``out.2.mp4``), 'scale' brings them
-            to the size of the first frame. Defaults to 'stop'.
+        size_change (str): What becomes of a video whose frames change their size: 'stop' refuses
+            it, or ends before the change if that is found on the way; 'split' restores what
+            follows into files of its own (``out.2.mp4``); 'scale' brings all frames to the size of
+            the first one. Defaults to 'stop'.
+        strict (bool): Whether to refuse a video with damaged frames, instead of restoring it with
+            what the decoder makes of them. Defaults to False.
         progress (bool): Whether to show a progress bar. Defaults to True.
         **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
 
@@ -86,8 +91,10 @@ def restore_video(
     if size_change not in SIZE_CHANGES:
         raise ConfigError(f'size_change is one of {", ".join(SIZE_CHANGES)}, got {size_change!r}')
     restorer = _restorer(model, settings)
-    reader = open_reader(str(src), rate, yuv_size)
+    reader = open_reader(str(src), rate, yuv_size, strict)
     start, stop = checked_range(reader, frames)
+    if size_change == 'stop':
+        _check_sizes(reader, start, stop)
     # Frames of images and raw YUV follow one another in steps of one tick.
     timeline = read_timeline(reader.path, reader.num_frames) if reader.has_streams else None
     target = Target.of(dst)
@@ -104,6 +111,24 @@ def restore_video(
             following = restored[-1].ending.next_frame if size_change == 'split' else None
         summaries = [_finish(restorer, done, size_change) for done in restored]
     return joined(summaries)
+
+
+def _check_sizes(reader: Reader, start: int, stop: int | None) -> None:
+    frame = first_size_change(reader, start, stop)
+    if frame is not None:
+        raise DataError(
+            f'{_change(reader, start, frame)}. Give --size-change split for an output of each '
+            'size, --size-change scale for one of the first size, or restore the parts one by one: '
+            f'--frames {start}:{frame}, then --frames {frame}: into another output'
+        )
+
+
+def _change(reader: Reader, start: int, frame: int) -> str:
+    before, after = reader.info_at(start), reader.info_at(frame)
+    return (
+        f'{reader.place(frame)} is {after.width}x{after.height}, those before '
+        f'{before.width}x{before.height}'
+    )
 
 
 def _restorer(model: str | nn.Module | VideoRestorer, settings: dict[str, Any]) -> VideoRestorer:
@@ -211,19 +236,13 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
 
 def _damage(done: _Restored) -> str | None:
     """What is missing in an output that stops where the frames' size changes."""
-    reader, (height, width), frame = (
-        done.stretch.reader,
-        done.beginning.size,
-        done.ending.next_frame,
-    )
+    stretch, frame = done.stretch, done.ending.next_frame
     if frame is None:
         return done.ending.damage
-    info = reader.info_at(frame)
     advice = (
-        f'{reader.place(frame)} is {info.width}x{info.height}, those before {width}x{height}, and '
-        f'nothing from there on is in the output. --frames {frame}: restores the rest into another '
-        'one; --size-change split does that by itself, --size-change scale brings all frames to '
-        'the size of the first'
+        f'{_change(stretch.reader, stretch.start, frame)}, and nothing from there on is in the '
+        f'output. --frames {frame}: restores the rest into another one; --size-change split does '
+        'that by itself, --size-change scale brings all frames to the size of the first'
     )
     return ' '.join(filter(None, (done.ending.damage, advice)))
 

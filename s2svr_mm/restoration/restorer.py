@@ -15,7 +15,15 @@ from torch import nn
 from ..errors import DataError
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
-from .windows import Tile, TilingPlan, join_windows, place, sliding_windows, tile_axis
+from .windows import (
+    Tile,
+    TilingPlan,
+    join_windows,
+    place,
+    sliding_windows,
+    thin_out,
+    tile_axis,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -163,7 +171,7 @@ class VideoRestorer:
         self, windows: Iterable[tuple[Sequence[np.ndarray], bool]], decision: Decision
     ) -> Iterator[tuple[np.ndarray, bool]]:
         """Restore windows, tile by tile: tiles join to rows, and rows to frames."""
-        begun: deque[tuple[tuple[int, int, int], list[Tile], list[Tile], bool]] = deque()
+        begun: deque[tuple[list[int], list[Tile], list[Tile], bool]] = deque()
         plan: TilingPlan = decision.plan
 
         def clips() -> Iterator[list[np.ndarray]]:
@@ -171,27 +179,29 @@ class VideoRestorer:
                 height, width, _ = window[0].shape
                 rows = tile_axis(height, plan.tile, plan.tile_overlap)
                 columns = tile_axis(width, plan.tile, plan.tile_overlap)
-                begun.append(((len(window), height, width), rows, columns, is_last))
+                seen, places = thin_out(window)
+                begun.append((places, rows, columns, is_last))
                 for y, x in product(rows, columns):
-                    yield [frame[y.start : y.stop, x.start : x.stop] for frame in window]
+                    yield [frame[y.start : y.stop, x.start : x.stop] for frame in seen]
 
         restored = self.predictor.restore(clips(), decision.dtype)
         for first in restored:
-            size, rows, columns, is_last = begun.popleft()
-            yield self._joined(chain((first,), restored), size, rows, columns), is_last
+            places, rows, columns, is_last = begun.popleft()
+            frames = self._joined(chain((first,), restored), rows, columns)
+            yield (frames if len(places) == len(frames) else frames[places]), is_last
 
     def _joined(
         self,
         clips: Iterator[np.ndarray],
-        size: tuple[int, int, int],
         rows: Sequence[Tile],
         columns: Sequence[Tile],
     ) -> np.ndarray:
-        """Join the restored tiles of a window of ``size`` (t, h, w), row by row."""
+        """Join the restored tiles of a window, row by row."""
         first = next(clips)
         if len(rows) == len(columns) == 1:
             return first
-        (t, height, width), s, clips = size, self.scale, chain((first,), clips)
+        t, height, width = len(first), rows[-1].stop, columns[-1].stop
+        s, clips = self.scale, chain((first,), clips)
         result = np.empty((t, s * height, s * width, 3), first.dtype)
         for y in rows:
             row = np.empty((t, s * (y.stop - y.start), s * width, 3), first.dtype)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..io.damage import Damage
 from ..utils.files import write_text
 from ..utils.locks import HIDDEN, folder_lock
 from .planning import Decision
@@ -156,14 +157,24 @@ class ResumeFolder:
         }
         write_text(self.folder / 'manifest.json', json.dumps(manifest, indent=1))
 
-    def note_input(self, segment: int, content: str) -> None:
-        """Write down the fingerprint of the input that a segment is made of."""
-        write_text(self._input(segment), content)
+    def note_input(self, segment: int, content: str, damage: Damage) -> None:
+        """Write down what a segment is made of.
 
-    def input_of(self, segment: int) -> str | None:
-        """What :meth:`note_input` was given; None if nothing."""
+        Args:
+            segment (int): Its number.
+            content (str): Fingerprint of the input's content.
+            damage (Damage): What was wrong with the pictures so far.
+        """
+        noted = {'content': content, 'damage': asdict(damage)}
+        write_text(self._input(segment), json.dumps(noted))
+
+    def input_of(self, segment: int) -> tuple[str, Damage]:
+        """What :meth:`note_input` was given; ``''`` if nothing."""
         path = self._input(segment)
-        return path.read_text(encoding='utf-8') if path.is_file() else None
+        if not path.is_file():
+            return '', Damage()
+        noted = json.loads(path.read_text(encoding='utf-8'))
+        return noted['content'], Damage.from_json(noted['damage'])
 
     def noted_inputs(self) -> list[int]:
         """Numbers of all segments that :meth:`note_input` was called for."""

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..io.damage import Damage
 from ..io.reader import Frame, FrameSizeError, Reader
 from ..io.timeline import Timeline
 from .restorer import VideoRestorer
@@ -79,6 +80,12 @@ class Stretch:
     def time(self, index: int) -> int:
         """When a frame is shown, in ticks from the source's first frame."""
         return index if self.timeline is None else self.timeline.time(index)
+
+    def within(self, damage: Damage, next_frame: int | None) -> Damage:
+        """What of the damage concerns the output; it may end before a frame of another size."""
+        stop = self.stop if next_frame is None else next_frame
+        beyond = stop is None or stop > self.reader.num_frames
+        return damage.within(self.start, None if beyond else stop)
 
     def fingerprint(self, first: int, stop: int | None) -> str:
         """Hash of the input's content from a frame to before another, counted from the start."""
@@ -164,6 +171,8 @@ def restore_segments(
     pending: deque[Frame] = deque()
     last: Frame | None = None
     segment = done
+    # By the calls before this one, which have read other frames.
+    found = parts.input_of(done - 1)[1] if done else Damage()
     with ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.abandon)
@@ -175,10 +184,13 @@ def restore_segments(
         def each(call: Callable[[Sink], object]) -> None:
             writer.add(lambda: [call(sink) for sink in sinks])
 
+        def damage() -> Damage:
+            return found.joined(stretch.reader.damage or Damage())
+
         def finish(is_last: bool) -> None:
             # First, for a segment whose input is not known is restored again.
             content = _input(stretch, segments, segment, is_last)
-            writer.add(partial(parts.note_input, segment, content))
+            writer.add(partial(parts.note_input, segment, content, damage()))
             each(lambda sink: sink.finish())
 
         def arriving() -> Iterator[np.ndarray]:
@@ -203,15 +215,14 @@ def restore_segments(
             raise DataError(f'{stretch.reader.path} ends before frame {fresh}.')
         finish(is_last=True)
         writer.finish()
-    damage = stretch.reader.damage
-    told = f'{stretch.reader.path}: {damage}' if damage else None
-    is_incomplete = damage is not None and damage.is_incomplete
+    flaws = stretch.within(damage(), stream.next_frame)
+    told = f'{stretch.reader.path}: {flaws}' if flaws else None
     ending = Ending(
         segments=segment + 1,
         frames=count,
         end_time=stretch.time(last.index + 1),
-        damage=told if is_incomplete else None,
-        flaws=None if is_incomplete else told,
+        damage=told if flaws.is_incomplete else None,
+        flaws=None if flaws.is_incomplete else told,
         next_frame=stream.next_frame,
         resized=stream.resized,
     )
@@ -266,8 +277,8 @@ def whole_segments(
 def _is_usable(
     stretch: Stretch, sinks: Sequence[Sink], parts: ResumeFolder, segments: Segments, number: int
 ) -> bool:
-    noted = parts.input_of(number)
-    if noted is None or not all(sink.has_segment(number) for sink in sinks):
+    noted, _ = parts.input_of(number)
+    if not noted or not all(sink.has_segment(number) for sink in sinks):
         return False
     is_last = noted.startswith(_LAST)
     if is_last and parts.ending is None:

@@ -134,11 +134,12 @@ def disk_errors(
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
+    except (OSError, OutputError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in _NO_SPACE:
             raise
         raise OutputError(
-            f'No space left for {root} ({error.strerror}). {kept}: free some space and give the '
+            f'No space left for {root} ({cause.strerror}). {kept}: free some space and give the '
             'same command again.'
         ) from error
 

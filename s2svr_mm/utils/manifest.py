@@ -163,6 +163,21 @@ def write_made(folder: Path, contents: Mapping[str, bytes], root: Path | None = 
         write_bytes(folder / name, content)
 
 
+def note_source(folder: Path, root: Path, content: str) -> None:
+    """Note what a folder in ``root`` was made of, a fingerprint."""
+    write_text(_source_path(folder, root), content)
+
+
+def source_of(folder: Path, root: Path) -> str | None:
+    """What :func:`note_source` was given; None if nothing."""
+    path = _source_path(folder, root)
+    return path.read_text(encoding='utf-8') if path.is_file() else None
+
+
+def _source_path(folder: Path, root: Path) -> Path:
+    return manifest_path(folder, root).with_suffix('.source')
+
+
 def remove_made(folder: Path, root: Path) -> None:
     """Remove a folder that holds nothing but what this package made; a missing one is fine.
 
@@ -182,4 +197,5 @@ def remove_made(folder: Path, root: Path) -> None:
     for name in names:
         (folder / name).unlink()
     folder.rmdir()
-    manifest_path(folder, root).unlink(missing_ok=True)
+    for note in (manifest_path(folder, root), _source_path(folder, root)):
+        note.unlink(missing_ok=True)

@@ -1,11 +1,16 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Inputs whose frames change: in size on the way, or from one call to the next."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 from helpers.clips import moving_clip, write_frames
 from helpers.restoring import Stop, content, run
+
+from s2svr_mm.errors import DataError
+from s2svr_mm.restoration import restore_video as pipeline
 
 
 @pytest.fixture
@@ -23,8 +28,19 @@ def read(folder, first, last):
 
 
 class TestSizeChanges:
+    def test_are_found_before_any_work(self, tmp_path, two_sizes):
+        message = r'00000020\.png \(frame 20\) is 160x128, those before 128x96.*--frames 0:20, then'
+        with pytest.raises(DataError, match=message):
+            run(two_sizes, tmp_path / 'out.mp4')
+        assert not list(tmp_path.glob('out*'))
+        # The advice.
+        for wanted in ((0, 20), (20, None)):
+            assert run(two_sizes, tmp_path / f'{wanted[0]}.mp4', frames=wanted).damage is None
+
     @pytest.mark.parametrize('name', ['out', 'out.mp4'])
-    def test_what_comes_before_is_a_whole_output(self, tmp_path, two_sizes, name):
+    def test_what_comes_before_is_a_whole_output(self, tmp_path, two_sizes, name, monkeypatch):
+        """Of a kind whose sizes can not be told without decoding all."""
+        monkeypatch.setattr(pipeline, 'first_size_change', lambda *_: None)
         summary = run(two_sizes, tmp_path / name, segment=4)
         assert summary.frames == 20
         assert '00000020.png (frame 20) is 160x128, those before 128x96' in summary.damage
@@ -75,5 +91,55 @@ class TestSizeChanges:
     def test_a_frame_of_another_size_among_the_first(self, tmp_path):
         folder = write_frames(tmp_path / 'in', moving_clip(2, 24, 32))
         write_frames(folder, moving_clip(1, 24, 30), start=2)
-        assert run(folder, tmp_path / 'out').frames == 2
+        assert run(folder, tmp_path / 'out', size_change='split').outputs[1].endswith('out.2')
         assert run(folder, tmp_path / 'all', size_change='scale').frames == 3
+
+
+class TestOtherContent:
+    @pytest.fixture
+    def stopped(self, tmp_path):
+        """A folder of frames, and how far a call was that has been stopped: three segments."""
+        folder = write_frames(tmp_path / 'in', moving_clip(20, 24, 32))
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, tmp_path / 'out', Stop(8), segment=4)
+        return folder, len(list((tmp_path / 'out.parts').glob('output/*.whole')))
+
+    def test_moved_and_touched_files_are_the_same(self, tmp_path, stopped):
+        folder, kept = stopped
+        moved = folder.rename(tmp_path / 'moved')
+        for path in moved.iterdir():
+            path.touch()
+        assert kept > 1
+        assert run(moved, tmp_path / 'out', segment=4).resumed > 4
+
+    @pytest.mark.parametrize('changed', [0, 4, 8, 13, 19])
+    def test_only_what_depends_on_a_changed_frame_is_done_anew(self, tmp_path, stopped, changed):
+        folder, _ = stopped
+        untouched = run(shutil.copytree(folder, tmp_path / 'copy'), tmp_path / 'same', segment=4)
+        assert untouched.resumed == 0
+        cv2.imwrite(str(folder / f'{changed:08d}.png'), moving_clip(1, 24, 32, seed=1)[0])
+        resumed = run(folder, tmp_path / 'out', segment=4).resumed
+        assert resumed <= changed
+        # The first segment sees the frames up to the ninth.
+        assert (resumed > 0) == (changed > 8)
+        run(folder, tmp_path / 'straight', segment=4)
+        assert content(tmp_path / 'out') == content(tmp_path / 'straight')
+
+    def test_a_truncated_frame_is_repaired(self, tmp_path):
+        folder = write_frames(tmp_path / 'in', moving_clip(20, 24, 32))
+        path = folder / '00000015.png'
+        good = path.read_bytes()
+        path.write_bytes(good[: len(good) // 2])
+        with pytest.raises(DataError, match=r'00000015\.png.*truncated'):
+            run(folder, tmp_path / 'out', segment=4)
+        path.write_bytes(good)
+        assert run(folder, tmp_path / 'out', segment=4).resumed > 8
+
+    @pytest.mark.parametrize('stop', [None, 20, 15, 6])
+    def test_another_end(self, tmp_path, stopped, stop):
+        """Work that was done for a longer stretch is of use for a shorter one."""
+        folder, _ = stopped
+        summary = run(folder, tmp_path / 'out', frames=(0, stop), segment=4)
+        assert (summary.resumed > 0) == (stop != 6)
+        run(folder, tmp_path / 'straight', frames=(0, stop), segment=4)
+        assert content(tmp_path / 'out') == content(tmp_path / 'straight')

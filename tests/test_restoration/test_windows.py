@@ -4,7 +4,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from s2svr_mm.restoration.windows import TilingPlan, join_windows, place, sliding_windows, tile_axis
+from s2svr_mm.restoration.windows import (
+    TilingPlan,
+    join_windows,
+    place,
+    sliding_windows,
+    thin_out,
+    tile_axis,
+)
 
 PLANS = [
     TilingPlan(1, 0),
@@ -83,6 +90,23 @@ def test_no_more_than_a_window_is_held():
     for number in range(4):
         next(windows)
         assert len(read) <= number * plan.step + plan.window + 1
+
+
+@pytest.mark.parametrize(
+    ('runs', 'seen', 'places'),
+    [
+        ([1, 1, 1], [0, 1, 2], [0, 1, 2]),
+        ([7, 2], [0] * 7 + [1] * 2, list(range(9))),
+        ([8], [0] * 7, [3] * 8),
+        ([2, 60, 1], [0, 0, *[1] * 7, 2], [0, 1, *[5] * 60, 9]),
+    ],
+)
+def test_still_frames_are_thinned_out(runs, seen, places):
+    frames = [np.full((1, 1, 3), i, np.uint8) for i, run in enumerate(runs) for _ in range(run)]
+    found, found_places = thin_out(frames)
+    assert [int(frame[0, 0, 0]) for frame in found] == seen
+    assert found_places == places
+    assert all(np.array_equal(found[p], f) for p, f in zip(places, frames, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -82,16 +82,16 @@ def make_degraded(base: Path, target: Path, degradation: str, root: Path) -> Non
         degradation (str): See :func:`check_name`.
         root (Path): The folder being prepared.
     """
-    if target.exists():
-        return
     clip = open_reader(str(base))
     if isinstance(clip, YuvReader):
+        if target.exists():
+            return
         with unfinished(target, root) as work:
             _recompress_yuv(clip, work, int(degradation[2:]))
         return
     names = [Path(name).stem for name in clip.names] if isinstance(clip, ImageReader) else None
     pairs = degrade_frames((to_levels(frame.rgb) for frame in clip.iterate()), degradation)
-    write_folders([target], ([degraded] for _, degraded in pairs), root, names)
+    write_folders([target], ([degraded] for _, degraded in pairs), root, names, str(base))
 
 
 def _recompress_yuv(clip: YuvReader, target: Path, qp: int) -> None:

@@ -130,7 +130,8 @@ def prepare_clip(
         frames = (to_levels(frame.rgb) for frame in clip.iterate())
     if shrink > 1:
         frames = (shrunk(frame, shrink) for frame in frames)
-    write_folders([gt, folder / 'lq' / name], degrade_frames(frames, degradation, scale), root)
+    pairs = degrade_frames(frames, degradation, scale)
+    write_folders([gt, folder / 'lq' / name], pairs, root, source=path)
     return open_reader(str(gt)).num_frames
 
 

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from ...errors import DataError
 from ...io.clips import open_folder, open_reader
 from ...io.images import read_image, write_png
 from ...utils.files import unfinished
-from ...utils.manifest import remove_made
+from ...utils.manifest import note_source, remove_made, source_of
 
 
 def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):
@@ -65,11 +66,12 @@ def write_folders(
     rows: Iterable[Sequence[np.ndarray]],
     root: Path,
     names: Sequence[str] | None = None,
+    source: str | None = None,
 ) -> None:
     """Write folders of PNGs together, e.g. ground truth and its degraded version.
 
-    Folders that exist already are complete; if only some do, all are written again, unless one of
-    them holds anything that was not written here.
+    Folders that exist already are complete. If only some do, or if they were made of something
+    else, all are written again, unless one of them holds anything that was not written here.
 
     Args:
         folders (Sequence[Path]): Folders in ``root``.
@@ -77,12 +79,18 @@ def write_folders(
         root (Path): The folder being prepared.
         names (Sequence[str], optional): The files' names without their endings. Default: None
             (eight digits from 00000000).
+        source (str, optional): The clip that they are made of. Default: None, which is not looked
+            at.
 
     Raises:
         OutputError: A folder that would be written again holds somebody else's files.
     """
+    content = None if source is None else open_reader(source).fingerprint()
     if all(folder.is_dir() for folder in folders):
-        return
+        noted = source_of(folders[0], root)
+        if noted in (None, content) or content is None:
+            return
+        tqdm.write(f'{source} has changed: {folders[0]} is made again', sys.stderr)
     for folder in folders:
         remove_made(folder, root)
     with ExitStack() as stack:
@@ -93,6 +101,8 @@ def write_folders(
             name = f'{number:08d}' if names is None else names[number]
             for work, frame in zip(works, row, strict=True):
                 write_png(work / f'{name}.png', frame)
+    if content is not None:
+        note_source(folders[0], root, content)
 
 
 def run_tasks(function: Callable, tasks: Sequence[tuple], workers: int, title: str) -> list:

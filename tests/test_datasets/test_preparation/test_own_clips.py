@@ -149,6 +149,23 @@ class TestPrepareClips:
             'notes.txt': 'precious',
         }
 
+    def test_a_clip_that_has_changed_is_made_again(self, src, dst, capsys):
+        prepare_clips(src, dst)
+        kept = {p: p.stat().st_mtime_ns for p in dst.rglob('*.png') if 'day10' in str(p)}
+        changed = src / 'walk.mp4'
+        # The same clip at another time is the same, and backwards it is not.
+        os.utime(changed, (0, 0))
+        prepare_clips(src, dst)
+        assert 'has changed' not in capsys.readouterr().err
+        backwards = frames(changed)[::-1]
+        changed.unlink()
+        write_video(changed, np.stack(backwards))
+        prepare_clips(src, dst)
+        assert f'{changed} has changed' in capsys.readouterr().err
+        cropped = [frame[:72, :96] for frame in frames(changed)]
+        np.testing.assert_array_equal(frames(dst / 'train/gt/walk'), cropped)
+        assert {p: p.stat().st_mtime_ns for p in kept} == kept
+
     def test_half_a_pair_is_made_again(self, src, dst):
         prepare_clips(src, dst)
         shutil.rmtree(dst / 'train/lq/walk')

@@ -1,0 +1,72 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Finding a change of the frames' size without decoding all of them."""
+
+from collections.abc import Iterable, Iterator
+
+import av
+from PIL import Image
+
+from .images import ImageReader
+from .reader import Reader
+from .video import VideoReader
+from .video_index import index_video, open_video, packets_of, video_stream
+
+_EXIF_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+
+
+def first_size_change(reader: Reader, start: int = 0, stop: int | None = None) -> int | None:
+    """Find the first frame of another size, by the keyframes of a video or the heads of images.
+
+    Codecs that change their size elsewhere, or have nothing but keyframes, are not searched.
+
+    Args:
+        reader: The frames.
+        start: Number of the first frame. Defaults to 0.
+        stop: Number after the last one. Defaults to None, the end.
+
+    Returns:
+        Number of the frame; None if there is none, as far as can be told.
+    """
+    sizes: Iterable[tuple[int, tuple[int, int]]] = ()
+    if isinstance(reader, VideoReader):
+        sizes = _keyframe_sizes(reader.path)
+    elif isinstance(reader, ImageReader) and len(reader.files()) == reader.num_frames:
+        sizes = enumerate(map(_image_size, reader.files()[:stop]))
+    expected: tuple[int, int] | None = None
+    for number, size in sizes:
+        if stop is not None and number >= stop:
+            return None
+        if number > start and expected not in (None, size):
+            return number
+        # Of a video, the last keyframe that is not after the first frame.
+        expected = size
+    return None
+
+
+def _keyframe_sizes(path: str) -> Iterator[tuple[int, tuple[int, int]]]:
+    index = index_video(path)
+    keys = set(index.keys.tolist())
+    with open_video(path) as container:
+        stream = video_stream(container, path)
+        codec = stream.codec_context
+        if len(keys) == len(index.number):
+            return
+        for number, packet in enumerate(packets_of(container, stream)):
+            if number not in keys or index.number[number] < 0:
+                continue
+            try:
+                frames = [*codec.decode(packet), *codec.decode(None)]
+            except av.error.FFmpegError:
+                frames = []
+            codec.flush_buffers()
+            for frame in frames[:1]:
+                yield int(index.number[number]), (frame.height, frame.width)
+
+
+def _image_size(path: str) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, ValueError, SyntaxError):
+        return (0, 0)  # What it is, reading it will tell.
