@@ -27,7 +27,7 @@ def first_size_change(reader: Reader, start: int = 0, stop: int | None = None) -
     Returns:
         Number of the frame; None if there is none, as far as can be told.
     """
-    sizes: Iterable[tuple[int, tuple[int, int]]] = ()
+    sizes: Iterable[tuple[int, tuple[int, int] | None]] = ()
     if isinstance(reader, VideoReader):
         sizes = _keyframe_sizes(reader.path)
     elif isinstance(reader, ImageReader) and len(reader.files()) == reader.num_frames:
@@ -36,10 +36,10 @@ def first_size_change(reader: Reader, start: int = 0, stop: int | None = None) -
     for number, size in sizes:
         if stop is not None and number >= stop:
             return None
-        if number > start and expected not in (None, size):
+        if number > start and None not in (expected, size) and size != expected:
             return number
         # Of a video, the last keyframe that is not after the first frame.
-        expected = size
+        expected = size or expected
     return None
 
 
@@ -63,10 +63,17 @@ def _keyframe_sizes(path: str) -> Iterator[tuple[int, tuple[int, int]]]:
                 yield int(index.number[number]), (frame.height, frame.width)
 
 
-def _image_size(path: str) -> tuple[int, int]:
+def _image_size(path: str) -> tuple[int, int] | None:
+    """Height and width, upright; None where reading the frame will tell what is wrong with it."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
+            exif = Image.Exif()
+            if image.format == 'TIFF':
+                exif = image.getexif()
+            elif 'exif' in image.info:
+                # Of a PNG without any, getexif() decodes all of it.
+                exif.load(image.info['exif'])
+            turned = exif.get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, ValueError, SyntaxError):
-        return (0, 0)  # What it is, reading it will tell.
+        return None

@@ -200,17 +200,22 @@ def restore_segments(
                 yield frame.rgb
 
         restored = restorer.restore_windows(arriving(), beginning.decision, resumed=bool(done))
-        for number, window in enumerate(restored, done * segments.length):
-            if number % segments.length == 0:
-                if number > done * segments.length:
-                    finish(is_last=False)
-                segment = number // segments.length
-                each(partial(_start, segment))
-            for image in window:
-                last = pending.popleft()
-                each(partial(_write, last, image))
-                writer.add(bar.update)
-            count += len(window)
+        try:
+            for number, window in enumerate(restored, done * segments.length):
+                if number % segments.length == 0:
+                    if number > done * segments.length:
+                        finish(is_last=False)
+                    segment = number // segments.length
+                    each(partial(_start, segment))
+                for image in window:
+                    last = pending.popleft()
+                    each(partial(_write, last, image))
+                    writer.add(bar.update)
+                count += len(window)
+        except DataError:
+            # The input can be repaired, and then all that waits to be written is of use.
+            writer.finish()
+            raise
         if last is None:
             raise DataError(f'{stretch.reader.path} ends before frame {fresh}.')
         finish(is_last=True)

@@ -31,7 +31,7 @@ def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
         *('--sweep-frames', 1, 2, '--sweep-sizes', '8x16', '--out', tmp_path / 'out'),
     ).wait(TIMEOUT)
     assert result.status == 0, result.output
-    assert {file.name for file in (tmp_path / 'out').iterdir()} == {
+    assert {file.name for file in (tmp_path / 'out').glob('[!.]*')} == {
         'results.json',
         'table.md',
         'plot.png',
