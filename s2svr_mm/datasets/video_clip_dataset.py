@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from mmagic.datasets.transforms import PairedRandomCrop
@@ -84,7 +85,7 @@ class VideoClipDataset(BaseDataset):
         strict: bool = False,
         test_mode: bool = False,
         pipeline: Sequence[dict | Callable] = (),
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if not data_prefix or set(data_prefix) - {'img', 'gt'}:
             raise ConfigError(f"data_prefix takes 'img' and 'gt', got {sorted(data_prefix)}.")
@@ -99,7 +100,7 @@ class VideoClipDataset(BaseDataset):
         self.reverse_ratio = 0.0 if test_mode else reverse_ratio
         self.gt_frames = gt_frames
         self.scale = scale
-        self.yuv_size = tuple(yuv_size) if yuv_size else None
+        self.yuv_size = (yuv_size[0], yuv_size[1]) if yuv_size else None
         self.prepare = prepare
         self.strict = strict
         super().__init__(
@@ -290,13 +291,13 @@ def _warn_of_flaws(key: str, clips: Mapping[str, Reader]) -> None:
     for clip in clips.values():
         if clip.damage:
             warnings.warn(f'{clip.path} is damaged: {clip.damage}', stacklevel=2)
-    if len(clips) == 2 and all(isinstance(clip, ImageReader) for clip in clips.values()):
-        lq, gt = (clips[name].path for name in ('img', 'gt'))
-        first, true = (number_of(clips[name].names[0]) for name in ('img', 'gt'))
+    lq, gt = clips.get('img'), clips.get('gt')
+    if isinstance(lq, ImageReader) and isinstance(gt, ImageReader):
+        first, true = number_of(lq.names[0]), number_of(gt.names[0])
         if first is not None and true is not None and first != true:
             warnings.warn(
-                f'Clip "{key}": the frames of {lq} are numbered from {first}, those of {gt} from '
-                f'{true}, {abs(true - first)} apart. They are taken in order; make sure that they '
-                'show the same.',
+                f'Clip "{key}": the frames of {lq.path} are numbered from {first}, those of '
+                f'{gt.path} from {true}, {abs(true - first)} apart. They are taken in order; make '
+                'sure that they show the same.',
                 stacklevel=2,
             )

@@ -3,8 +3,10 @@
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Literal
 
 import av
+from av.video.codeccontext import VideoCodecContext
 
 from ..errors import ConfigError, DataError
 
@@ -58,11 +60,11 @@ def recompress(
         DataError: A frame is too small.
         RuntimeError: The decoder returns another number of frames.
     """
-    encode = av.CodecContext.create(encoder, 'w')
-    decode = av.CodecContext.create(DECODERS[encoder], 'r')
+    encode = _context(encoder, 'w')
+    decode = _context(DECODERS[encoder], 'r')
     encode.pix_fmt = 'yuv420p'
     encode.time_base = Fraction(1, 25)
-    encode.framerate = 25
+    encode.framerate = Fraction(25)
     encode.options = {f'{encoder[3:]}-params': params}
     sent = received = 0
 
@@ -87,3 +89,9 @@ def recompress(
     yield from decoded([*encode.encode(None), None])
     if received != sent:
         raise RuntimeError(f'{encoder} took {sent} frames and gave {received} back.')
+
+
+def _context(name: str, mode: Literal['r', 'w']) -> VideoCodecContext:
+    context = av.CodecContext.create(name, mode)
+    assert isinstance(context, VideoCodecContext)
+    return context

@@ -219,7 +219,7 @@ class ImageReader(Reader):
         return len(self.names)
 
     @cached_property
-    def info(self) -> VideoInfo:  # type: ignore[override]
+    def info(self) -> VideoInfo:
         """Size, rate and colour of the first frame."""
         first = read_pixels(self.file(0))
         return VideoInfo(
@@ -301,7 +301,7 @@ class AnimationReader(Reader):
         return len(self._pages)
 
     @cached_property
-    def info(self) -> VideoInfo:  # type: ignore[override]
+    def info(self) -> VideoInfo:
         """Size, rate and colour of the first frame."""
         first = next(self._pictures([0]))
         return VideoInfo(

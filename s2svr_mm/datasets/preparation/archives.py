@@ -65,7 +65,7 @@ def _extract(archive: Path, folder: Path) -> Iterator[None]:
                 file.extract(member, folder)
                 yield
     else:
-        with tarfile.open(archive) as file:
-            for member in file:
-                file.extract(member, folder, filter='data')
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                tar.extract(entry, folder, filter='data')
                 yield

@@ -15,7 +15,12 @@ from ...io.codec import encoder_params, recompress
 from ...io.images import ImageReader, to_levels
 from ...io.yuv import YuvReader
 from ...utils.files import unfinished
-from ..transforms import AverageMotionBlur, BicubicDownsample, GaussianDownsample
+from ..transforms import (
+    AverageMotionBlur,
+    BicubicDownsample,
+    ClipDegradation,
+    GaussianDownsample,
+)
 from ..transforms.compression import compress_frames
 from .writing import write_folders
 
@@ -61,11 +66,13 @@ def degrade_frames(
         params = encoder_params('libx265', qp=int(degradation[2:]))
         yield from zip(truth, compress_frames(frames, 'libx265', params), strict=True)
         return
+    transform: ClipDegradation
     if degradation == 'blur':
-        transform, window = AverageMotionBlur(BLUR_FRAMES), deque(maxlen=BLUR_FRAMES)
+        transform, length = AverageMotionBlur(BLUR_FRAMES), BLUR_FRAMES
     else:
         kind = {'bi': BicubicDownsample, 'bd': GaussianDownsample}[degradation]
-        transform, window = kind(scale), deque(maxlen=1)
+        transform, length = kind(scale), 1
+    window: deque[np.ndarray] = deque(maxlen=length)
     for frame in frames:
         window.append(frame)
         if len(window) == window.maxlen:

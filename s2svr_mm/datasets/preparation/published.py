@@ -237,11 +237,11 @@ def _add_degraded(
     published = _find_all(roots, degraded.sources, clips)
     if published:
         report(f'{folder} is taken from the download.')
-        tasks = [
+        placed = [
             (source, target, dst, clip.part.frame_name, copy)
             for source, target, clip in zip(published, targets, clips, strict=True)
         ]
-        run_tasks(place_clip, tasks, workers, 'Copying' if copy else 'Linking')
+        run_tasks(place_clip, placed, workers, 'Copying' if copy else 'Linking')
         return
     report(f'{folder} is made from the ground truth ({degraded.degradation}).')
     tasks = [

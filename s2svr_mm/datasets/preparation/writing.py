@@ -19,7 +19,9 @@ from ...utils.files import unfinished
 from ...utils.manifest import note_source, remove_made, source_of
 
 
-def place_clip(source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False):
+def place_clip(
+    source: Path, target: Path, root: Path, frame_name: str = '', copy: bool = False
+) -> None:
     """Bring a clip of a download under its new name, by links or as a copy.
 
     A clip that is there already, with as many frames, is left alone.

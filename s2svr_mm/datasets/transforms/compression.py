@@ -2,6 +2,7 @@
 """Compression artefacts from the real codec."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import av
 import cv2
@@ -46,7 +47,7 @@ class CompressVideo(ClipDegradation):
             raise ConfigError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
         self.codec = codec
         self.mode = 'crf' if qp is None else 'qp'
-        values = crf if qp is None else qp
+        values: Any = crf if qp is None else qp
         self.values = tuple(values) if isinstance(values, Sequence) else (values,)
         if not all(0 <= value <= 51 for value in self.values):
             raise ConfigError(f'{self.mode} lies in 0 to 51, got {values}.')
@@ -54,8 +55,8 @@ class CompressVideo(ClipDegradation):
 
     def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
         """Compress a clip; see the base class."""
-        value = self.values[np.random.randint(len(self.values))]
-        params = encoder_params(self.codec, bframes=self.bframes, **{self.mode: value})
+        quality: dict[str, Any] = {self.mode: self.values[np.random.randint(len(self.values))]}
+        params = encoder_params(self.codec, bframes=self.bframes, **quality)
         return list(compress_frames(frames, self.codec, params))
 
     def __repr__(self) -> str:

@@ -69,7 +69,7 @@ class AverageMotionBlur(ClipDegradation):
         blurred = []
         for middle in middles:
             window = exposures[(middle - radius) * step : (middle + radius) * step + 1]
-            blurred.append(self._to_values(sum(window) / len(window)))
+            blurred.append(self._to_values(np.sum(window, axis=0) / len(window)))
         for name in ('gt', 'gt_path', 'img_path'):
             if len(results.get(name, ())) == len(frames):
                 results[name] = [results[name][i] for i in middles]
