@@ -86,7 +86,7 @@ class FlowAlone(nn.Module):
         self._compute = net.compute_flow
 
     def forward(self, lqs: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes flows; see :meth:`S2SVRNet.compute_flow`."""
+        """Compute flows; see :meth:`S2SVRNet.compute_flow`."""
         return self._compute(lqs)
 
 
@@ -102,7 +102,7 @@ def random_s2svr() -> S2SVRNet:
 
 
 def reference_of(net: S2SVRNet) -> ReferenceS2SVRNet:
-    """The reference implementation of a network, with its weights.
+    """Return the reference implementation of a network, with its weights.
 
     Args:
         net (S2SVRNet): With PWC-Lite as ARFlow has it, and attention over three frames.
@@ -139,14 +139,14 @@ def reference_of(net: S2SVRNet) -> ReferenceS2SVRNet:
 
 
 def checkpointed(net: S2SVRNet) -> S2SVRNet:
-    """A copy of a network that computes each step again in the backward pass."""
+    """Return a copy of a network that computes each step again in the backward pass."""
     net = copy.deepcopy(net)
     net.with_cp = True
     return net
 
 
 def compiled(net: S2SVRNet) -> S2SVRNet:
-    """A copy of a network whose repeated parts go through ``torch.compile``.
+    """Return a copy of a network whose repeated parts go through ``torch.compile``.
 
     They are the GRUs, the residual blocks, the attention and the heads. Compiled as a whole, the
     unrolled recurrence would take many minutes, anew for each number of frames.
@@ -173,7 +173,7 @@ def make_cases(
     flow: bool = False,
     compile_too: bool = False,
 ) -> list[Case]:
-    """Lists what is to be compared.
+    """List the cases to compare.
 
     Args:
         net (S2SVRNet): S2SVR.
@@ -262,7 +262,7 @@ def moving_clip(frames: int, size: tuple[int, int], batch: int = 1, seed: int = 
 
 
 def read_clip(path: str, frames: int, size: tuple[int, int]) -> Tensor:
-    """The centre of the first frames of a video or a folder.
+    """Return the centre of the first frames of a video or a folder.
 
     Args:
         path (str): A folder of frames, a video file or a raw YUV file.

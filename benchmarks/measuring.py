@@ -151,7 +151,7 @@ class ConvolutionPeak:
 
 
 def describe_machine(device: torch.device) -> dict[str, object]:
-    """What the figures were measured on.
+    """Return what the figures were measured on.
 
     Args:
         device (torch.device): Where the networks run.

@@ -100,7 +100,7 @@ def profile_network(net: S2SVRNet, clip: Tensor, dtype: torch.dtype) -> Profile:
 
 
 def kind_of(name: str) -> str:
-    """The kind of an operation.
+    """Return the kind of an operation.
 
     Args:
         name (str): Its name, such as 'aten::mul'.

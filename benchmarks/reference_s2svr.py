@@ -234,7 +234,7 @@ class _PWCLite(nn.Module):
 
 
 def reference_cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
-    """Computes the cost volume of :func:`s2svr_mm.ops.cost_volume`, shift by shift.
+    """Compute the cost volume of :func:`s2svr_mm.ops.cost_volume`, shift by shift.
 
     Args:
         ref (Tensor): (n, c, h, w).
@@ -282,7 +282,7 @@ class ReferenceS2SVRNet(nn.Module):
         self.pwclite = _PWCLite(padding_mode)
 
     def compute_flow(self, lqs: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes flows pair by pair; see :meth:`S2SVRNet.compute_flow`.
+        """Compute flows pair by pair; see :meth:`S2SVRNet.compute_flow`.
 
         Args:
             lqs (Tensor): (n, t, 3, h, w).

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def build_restorer(args: argparse.Namespace):
-    """The restorer that the arguments ask for."""
+    """Return the restorer that the arguments ask for."""
     import torch
 
     from s2svr_mm.models.s2svr_net import S2SVRNet

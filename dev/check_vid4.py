@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def load_network(checkpoint: str):
-    """Loads mmagic's network, of the size that the weights have."""
+    """Load mmagic's network, of the size that the weights have."""
     import torch
     from mmagic.models.editors import BasicVSRNet
 
@@ -86,7 +86,7 @@ def load_network(checkpoint: str):
 
 
 def read_frames(folder: Path) -> np.ndarray:
-    """Reads a folder of images: (t, h, w, 3), RGB, float64 in [0, 255]."""
+    """Read a folder of images: (t, h, w, 3), RGB, float64 in [0, 255]."""
     from s2svr_mm.errors import DataError
 
     paths = sorted(folder.glob('*.png'))
@@ -108,7 +108,7 @@ def restore(network, frames: np.ndarray, degradation: str) -> np.ndarray:
 
 
 def downsampling(size: int, degradation: str) -> np.ndarray:
-    """The matrix (size / 4, size) that downsamples a column or a row.
+    """Return the matrix (size / 4, size) that downsamples a column or a row.
 
     Both kinds take their samples in the middle of 4 pixels. BI: the cubic of Keys (1981) with
     a = -1/2, widened by 4, borders mirrored, as MATLAB's imresize. BD: a Gaussian of sigma 1.6 over
@@ -155,7 +155,7 @@ def near(a: dict[str, float], b: dict[str, float], most: dict[str, float]) -> bo
 
 
 def print_line(name: str, first: dict[str, float], second: dict[str, float]) -> None:
-    """Prints two pairs of figures and how they differ."""
+    """Print two pairs of figures and how they differ."""
     psnr, ssim = (second[metric] - first[metric] for metric in ('PSNR', 'SSIM'))
     print(
         f'{name:12} {first["frames"]:6}  {first["PSNR"]:7.4f}  {first["SSIM"]:.5f}'

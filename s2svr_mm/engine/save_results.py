@@ -32,7 +32,7 @@ def _frame_stems(sample: DataSample, count: int) -> list[str]:
 
 
 def _clip_key(runner: Runner, sample: DataSample, default: str) -> str:
-    """A sample's clip, from the data set if the pipeline did not keep it."""
+    """Return a sample's clip, from the data set if the pipeline did not keep it."""
     if 'key' in sample:
         return sample.key
     dataset = runner.test_loop.dataloader.dataset

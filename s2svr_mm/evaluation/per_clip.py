@@ -115,7 +115,7 @@ class PerClip(BaseSampleWiseMetric):
         return self._figures(results)
 
     def _figures(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """What the metrics report for some of the clips."""
+        """Return what the metrics report for some of the clips."""
         figures: dict[str, float] = {}
         for i, metric in enumerate(self.metrics):
             of_metric = chain.from_iterable(result['measured'][i] for result in results)

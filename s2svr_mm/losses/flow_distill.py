@@ -44,7 +44,7 @@ class FlowDistillLoss(nn.Module):
         self.reduction = check_reduction(reduction)
 
     def forward(self, student: Tensor, teacher: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Compares two flows.
+        """Compare two flows.
 
         Args:
             student (Tensor): (n, 2, h, w), pixels, x first.

@@ -50,7 +50,7 @@ class PhotometricLoss(nn.Module):
         self.reduction = check_reduction(reduction)
 
     def forward(self, frame: Tensor, warped: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Compares two frames.
+        """Compare two frames.
 
         Args:
             frame (Tensor): (n, 3, h, w), RGB in [0, 1].

@@ -29,7 +29,7 @@ _STATE_OF_TRAINING = ('step_counter',)
 
 @dataclass
 class ConversionReport:
-    """What became of every key.
+    """Account of every key of a conversion.
 
     Attributes:
         converted (dict[str, tuple[str, ...]]): New key -> the old keys it was made from.
@@ -46,14 +46,14 @@ class ConversionReport:
     misshapen: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Lists every key with what became of it."""
+        """List every key with what became of it."""
         lines = [f'{" + ".join(old)} -> {new}' for new, old in self.converted.items()]
         for name in ('dropped', 'unknown', 'missing', 'misshapen'):
             lines += [f'{name}: {key}' for key in getattr(self, name)]
         return '\n'.join(lines)
 
     def check(self) -> None:
-        """Refuses a conversion that does not account for every key.
+        """Refuse a conversion that does not account for every key.
 
         Raises:
             CheckpointError: Lists the unknown, missing and mis-shaped keys.
@@ -69,7 +69,7 @@ class ConversionReport:
 def from_official(
     state_dict: Mapping[str, Tensor], report: ConversionReport | None = None
 ) -> dict[str, Tensor]:
-    """Converts weights of the official S2SVR, or of ARFlow's PWC-Lite alone, to ours.
+    """Convert weights of the official S2SVR, or of ARFlow's PWC-Lite alone, to ours.
 
     Args:
         state_dict (Mapping[str, Tensor]): The official weights; ``module.`` and ``generator.``
@@ -99,7 +99,7 @@ def from_official(
 def to_official(
     state_dict: Mapping[str, Tensor], report: ConversionReport | None = None
 ) -> dict[str, Tensor]:
-    """Converts our weights to those of the official S2SVR, or of ARFlow's PWC-Lite.
+    """Convert our weights to those of the official S2SVR, or of ARFlow's PWC-Lite.
 
     The four layers that the official network never uses are not made: load the result there with
     ``strict=False``.
@@ -161,7 +161,7 @@ def _same(tensor: Tensor) -> tuple[Tensor]:
 
 
 def _merge_gates(z: Tensor, r: Tensor, q: Tensor, *biases: Tensor) -> tuple[Tensor, ...]:
-    """The official weights read [h, x]; ours read x at once for all gates, h by itself."""
+    """Merge gates: the official weights read [h, x], ours x for all gates and h by itself."""
     c = z.shape[0]
     inputs = torch.cat([gate[:, c:] for gate in (z, r, q)])
     return inputs, torch.cat(biases), torch.cat((z[:, :c], r[:, :c])), q[:, :c]
@@ -281,7 +281,7 @@ def _apply(
 
 
 def _compare_shapes(state_dict: Mapping[str, Tensor], report: ConversionReport) -> None:
-    """Compares our weights with those of a network of their sizes."""
+    """Compare our weights with those of a network of their sizes."""
     with torch.device('meta'):
         network = _network_of(state_dict)
     for key, value in network.state_dict().items():
@@ -293,7 +293,7 @@ def _compare_shapes(state_dict: Mapping[str, Tensor], report: ConversionReport) 
 
 
 def _network_of(state_dict: Mapping[str, Tensor]) -> nn.Module:
-    """Makes a network whose depth, width and scale are those that the weights show."""
+    """Make a network whose depth, width and scale are those that the weights show."""
     num_layers, num_blocks = _our_depth(state_dict)
     width = state_dict.get('encoder.forward_layer.gru.candidate.weight')
     output = state_dict.get('decoder.output.convs.2.weight')

@@ -39,7 +39,7 @@ def is_basicsr_basicvsr(state_dict: Mapping[str, Tensor]) -> bool:
 def from_basicsr_basicvsr(
     state_dict: Mapping[str, Tensor], report: ConversionReport | None = None
 ) -> dict[str, Tensor]:
-    """Converts weights of BasicSR's BasicVSR to those of mmagic's ``BasicVSRNet``.
+    """Convert weights of BasicSR's BasicVSR to those of mmagic's ``BasicVSRNet``.
 
     Args:
         state_dict (Mapping[str, Tensor]): BasicSR's weights (what its files hold under 'params').
@@ -71,7 +71,7 @@ def from_basicsr_basicvsr(
 
 
 def _renamed(key: str) -> str:
-    """A key's name in mmagic."""
+    """Return a key's name in mmagic."""
     if match := _SPYNET.fullmatch(key):
         return f'{match[1]}.{int(match[2]) // 2}.conv.{match[3]}'
     for old, new in _RENAMED.items():
@@ -81,7 +81,7 @@ def _renamed(key: str) -> str:
 
 
 def _expected(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of mmagic's network of the width and depth that these have."""
+    """Return the weights of mmagic's network of the width and depth that these have."""
     numbers = (re.match(r'(?:backward|forward)_trunk\.main\.2\.(\d+)\.', key) for key in state_dict)
     num_blocks = max((int(match[1]) + 1 for match in numbers if match), default=1)
     first = state_dict.get('backward_trunk.main.0.weight')

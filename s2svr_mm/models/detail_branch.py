@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""A branch that compares each frame with its neighbours, beside the recurrence."""
+"""Branch beside the recurrence that compares each frame with its neighbours."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,24 +17,23 @@ from .conv_gru import conv_for_lrelu, residual_blocks
 
 
 class DetailBranch(BaseModule):
-    """How a frame differs from its neighbours to a residual, beside the recurrence's.
+    """Convolutions from a frame's differences to its neighbours to a residual. Not in the paper.
 
-    It reads what of a frame differs from the mean around it, and the differences of neighbours to
-    the frame: all small, and enlarged to about unit variance. Where the restored frame is the input
-    and a small correction, the recurrence alone learns for hours without ever comparing neighbours;
-    from their differences the correction is nearly linear. Not in the paper. The residual starts at
-    zero, so a network trained without it can go on with it.
+    The input is the frame minus its local mean, and each neighbour minus the frame, scaled to about
+    unit variance. Where the restored frame is the input plus a small correction (deblurring,
+    compression artefacts), the recurrence alone trains for hours without ever comparing neighbours;
+    in their differences the correction is nearly linear. The residual starts at zero, so training
+    can add the branch to a network trained without it.
 
     Args:
         channels (int): Channels of the features.
         num_blocks (int): Residual blocks.
-        unshuffle (int): As that of :class:`S2SVRNet`. Defaults to 1.
-        aligned (int): How many neighbours on each side are seen along the flow, for what they show
-            of the same thing (compression). Flows to those farther than one away are those between,
-            one after the other, and a step of :func:`.refine_flow`. Defaults to 1.
-        in_place (int): How many neighbours on each side are seen as they lie, for what a pixel goes
-            through in time (blur: where exposures overlap, they differ by the light of single
-            moments). Defaults to 0.
+        unshuffle (int): As of :class:`.S2SVRPlusNet`. Defaults to 1.
+        aligned (int): Neighbours on each side that are warped to the frame (for compression
+            artefacts). Flows over more than one frame are composed of those between neighbours, and
+            refined by :func:`.refine_flow` at each step. Defaults to 1.
+        in_place (int): Neighbours on each side that are not warped (for blur: where exposures
+            overlap, they differ by the light of single instants). Defaults to 0.
 
     Raises:
         ConfigError: If a number is not possible; the message says which.
@@ -72,7 +71,7 @@ class DetailBranch(BaseModule):
         flows_forward: Sequence[Tensor],
         flows_backward: Sequence[Tensor],
     ) -> Tensor:
-        """Restores one frame. A neighbour beyond an end of the clip counts as equal to it.
+        """Restore one frame. A neighbour beyond an end of the clip counts as equal to it.
 
         Args:
             i (int): Its number.
@@ -94,7 +93,7 @@ class DetailBranch(BaseModule):
         flows_forward: Sequence[Tensor],
         flows_backward: Sequence[Tensor],
     ) -> Tensor:
-        """What the convolutions read of one frame; nothing in it is learnt but the flow.
+        """Compute the input of the convolutions for one frame; no weight of the branch is used.
 
         Args:
             i (int): As :meth:`forward`.
@@ -121,7 +120,7 @@ class DetailBranch(BaseModule):
         return seen.contiguous(memory_format=torch.channels_last)
 
     def residual(self, seen: Tensor) -> Tensor:
-        """Restores a frame from what :meth:`seen` returns.
+        """Compute the residual from what :meth:`seen` returns.
 
         Args:
             seen (Tensor): (n, c, h, w).
@@ -135,7 +134,7 @@ class DetailBranch(BaseModule):
     def _align(
         self, frame: Tensor, neighbours: Sequence[Tensor], flows: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Aligns neighbours of one side, nearest first; each flow leads from one to the next."""
+        """Align neighbours of one side, nearest first; each flow leads from one to the next."""
         aligned: list[Tensor] = []
         flow = None
         for neighbour, step in zip(neighbours, flows, strict=False):
@@ -151,7 +150,7 @@ class DetailBranch(BaseModule):
 def _differences(
     frame: Tensor, before: Sequence[Tensor], after: Sequence[Tensor], count: int, factor: float
 ) -> Iterator[Tensor]:
-    """The nearest of both sides in turn, minus the frame; zero where there is none."""
+    """Yield neighbours minus the frame, both sides in turn; zero where there is none."""
     for distance in range(count):
         for side in (before, after):
             known = distance < len(side)

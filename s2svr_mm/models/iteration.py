@@ -14,7 +14,7 @@ class IterationCounter:
         self._calls = 0
 
     def __call__(self) -> int:
-        """Counts one iteration more.
+        """Count one iteration more.
 
         Returns:
             int: Iterations done before this one.

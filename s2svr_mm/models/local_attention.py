@@ -32,7 +32,7 @@ class LocalAttention(BaseModule):
             nn.init.uniform_(conv.weight, -bound, bound)
 
     def forward(self, query: Tensor, values: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
-        """Computes the context of one frame.
+        """Compute the context of one frame.
 
         Args:
             query (Tensor): State of the decoder, (n, c, h, w).

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Work that needs no recurrence, done for several frames at once."""
+"""Functions of single frames applied to several frames at once."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def max_pixels(device: torch.device) -> int:
-    """Pixels that one call handles.
+    """Return the number of pixels that one call should handle.
 
     More make a convolution no faster and cost memory: on a CPU, pages that the system clears anew
     at each call. Fewer leave a GPU idle between calls.
@@ -17,7 +17,7 @@ def max_pixels(device: torch.device) -> int:
         device (torch.device): Where the frames are.
 
     Returns:
-        int: How many.
+        int: The number of pixels.
     """
     return 2**16 if device.type == 'cpu' else 2**18
 
@@ -27,10 +27,10 @@ def in_chunks(
     *sequences: Sequence[Tensor],
     pixels: int | None = None,
 ) -> Iterator:
-    """Applies a function to batches of several frames and yields the frames' results in order.
+    """Apply a function to batches of several frames; yield the frames' results in order.
 
-    It computes a chunk only when its first result is asked for, so that what a recurrence has
-    used can be freed before the next chunk is made.
+    A chunk is computed only when its first result is requested, so that what a recurrence has
+    consumed can be freed before.
 
     Args:
         function (Callable): Takes one batch (k * n, c, h, w) from each sequence; returns a
@@ -52,7 +52,7 @@ def in_chunks(
             parts = iter(result.split(n))
         else:
             parts = zip(*(r.split(n) for r in result), strict=True)
-        # Nothing here may hold what is done while the next chunk is made.
+        # No reference to finished results may remain while the next chunk is computed.
         del chunk, result
         yield from parts
         del parts

@@ -9,7 +9,7 @@ from .warp import warp
 
 @torch.no_grad()
 def inside_frame(flow: Tensor) -> Tensor:
-    """Finds the pixels whose flow ends inside the frame.
+    """Find the pixels whose flow ends inside the frame.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.
@@ -28,7 +28,7 @@ def inside_frame(flow: Tensor) -> Tensor:
 def visible_mask(
     flow: Tensor, flow_back: Tensor, relative: float = 0.01, absolute: float = 0.5
 ) -> Tensor:
-    """Finds the pixels that are visible in the other frame, by forward-backward consistency.
+    """Find the pixels that are visible in the other frame, by forward-backward consistency.
 
     A visible pixel p comes back along the other flow: with b = flow_back at p + flow(p),
     ``|flow + b|^2 <= relative (|flow|^2 + |b|^2) + absolute`` (Sundaram, Brox and Keutzer, ECCV

@@ -96,7 +96,7 @@ def random_field(frames: Tensor, longest: float) -> Tensor:
 
 
 def _random_blob(frames: Tensor) -> Tensor:
-    """A smooth map, above 0 in a fifth to two fifths of each frame."""
+    """Return a smooth map, above 0 in a fifth to two fifths of each frame."""
     n, _, h, w = frames.shape
     knots = int(torch.randint(3, 9, ()).item())
     noise = torch.randn(n, 1, knots, knots, device=frames.device, dtype=frames.dtype)

@@ -52,7 +52,7 @@ class FlowSampler:
             self._grid = torch.stack((2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1), dim=-1)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Samples maps.
+        """Sample maps.
 
         Args:
             x (Tensor): (n, c, h, w), of the size of the flow.
@@ -85,7 +85,7 @@ class FlowSampler:
 
 
 def _bilinear_taps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Finds the four neighbours of every point and their weights.
+    """Find the four neighbours of every point and their weights.
 
     Args:
         x (Tensor): (n, h, w), columns.
@@ -112,7 +112,7 @@ def _bilinear_taps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def warp(x: Tensor, flow: Tensor, padding_mode: str = 'zeros') -> Tensor:
-    """Samples maps along a flow, once.
+    """Sample maps along a flow, once.
 
     Args:
         x (Tensor): (n, c, h, w).

@@ -122,7 +122,7 @@ def _check_new_key(
 def _known_keys(
     path: str, node: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[set[str], bool]:
-    """What may stand at a place of the config, and whether nothing else may."""
+    """Return what may stand at a place of the config, and whether nothing else may."""
     if path == 'default_hooks':  # a new hook needs a type
         start, end = f'{path}.', '.type'
         typed = (k for k in options if k.startswith(start) and k.endswith(end))

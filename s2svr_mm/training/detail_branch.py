@@ -26,7 +26,7 @@ from ..utils.building import config_errors
 
 
 def build_model(cfg: Config) -> BaseModel:
-    """The model of a config with its weights.
+    """Return the model of a config with its weights.
 
     Args:
         cfg (Config): With ``load_from``, the weights come from there, those of the detail branch
