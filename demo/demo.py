@@ -139,11 +139,10 @@ def find_clip(name: str) -> Path:
 def resize(frame, scale: float):
     """Resize a frame (h, w, 3), uint8, as MATLAB's imresize does (bicubic, anti-aliased)."""
     import numpy as np
-    from mmagic.datasets.transforms import MATLABLikeResize
 
-    transform = MATLABLikeResize(keys=['img'], scale=scale)
-    resized = transform({'img': frame.astype(np.float32)})['img']
-    return resized.round().clip(0, 255).astype(np.uint8)
+    from s2svr_mm.datasets.transforms.degradation import imresize
+
+    return imresize(frame, scale).round().clip(0, 255).astype(np.uint8)
 
 
 def save(path: Path, frame) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmagic.datasets.transforms import MATLABLikeResize
 
+from ..datasets.transforms.degradation import imresize
 from ..errors import ConfigError
 from ..models.input_requirements import padded, requirements_of
 from ..models.zoo import generator_config, load_model
@@ -22,7 +22,7 @@ _COUNTED_FRAMES = 10
 
 
 def bicubic(frame: np.ndarray, scale: int) -> np.ndarray:
-    """Enlarge a frame as MATLAB's ``imresize`` does (cubic with a = -1/2), by mmagic.
+    """Enlarge a frame by MATLAB's bicubic :func:`.imresize`.
 
     Args:
         frame (np.ndarray): (h, w, 3), [0, 255].
@@ -33,9 +33,7 @@ def bicubic(frame: np.ndarray, scale: int) -> np.ndarray:
     """
     if scale == 1:
         return frame.astype(np.float32)
-    resize = MATLABLikeResize(keys=['frame'], scale=scale)
-    enlarged = resize.transform({'frame': frame.astype(np.float32)})['frame']
-    return enlarged.clip(0, 255).astype(np.float32)
+    return imresize(frame, scale).clip(0, 255).astype(np.float32)
 
 
 class Method(ABC):

@@ -65,10 +65,9 @@ def degrade(frames: np.ndarray, scale: int) -> np.ndarray:
     """
     if scale == 1:
         return np.stack([cv2.blur(frame, (5, 5)) for frame in frames])
-    from mmagic.datasets.transforms import MATLABLikeResize
+    from s2svr_mm.datasets.transforms.degradation import imresize
 
-    resize = MATLABLikeResize(keys=['img'], scale=1 / scale)
-    small = [resize({'img': frame.astype(np.float32)})['img'] for frame in frames]
+    small = [imresize(frame, 1 / scale) for frame in frames]
     return np.stack(small).clip(0, 255).round().astype(np.uint8)
 
 

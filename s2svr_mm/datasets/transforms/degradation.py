@@ -100,9 +100,22 @@ class Downsample(ClipDegradation):
         return f'{type(self).__name__}(scale={self.scale})'
 
 
+def imresize(frame: np.ndarray, scale: float) -> np.ndarray:
+    """Resize a frame as MATLAB's ``imresize`` does: bicubic (a = -1/2), antialiased; by mmagic.
+
+    Args:
+        frame (np.ndarray): (h, w, 3), any type.
+        scale (float): Size of the result over that of the frame.
+
+    Returns:
+        np.ndarray: (ceil(scale * h), ceil(scale * w), 3), float64, neither rounded nor clipped.
+    """
+    return MATLABLikeResize(keys=['frame'], scale=scale).transform({'frame': frame})['frame']
+
+
 @TRANSFORMS.register_module()
 class BicubicDownsample(Downsample):
-    """BI degradation: MATLAB's antialiased bicubic ``imresize``, by mmagic's ``MATLABLikeResize``.
+    """BI degradation: MATLAB's antialiased bicubic :func:`imresize`.
 
     Unlike ``MATLABLikeResize`` in a pipeline, it rounds to 8 bits as a saved image is, keeps
     ``scale`` a whole number and can start from ``gt``.
@@ -111,13 +124,9 @@ class BicubicDownsample(Downsample):
         scale (int): Factor between the sizes. Default: 4.
     """
 
-    def __init__(self, scale: int = 4) -> None:
-        super().__init__(scale)
-        self._resize = MATLABLikeResize(keys=['frame'], scale=1 / scale)
-
     def shrink(self, frame: np.ndarray) -> np.ndarray:
         """Downsample one frame; see the base class."""
-        return to_uint8(self._resize.transform({'frame': frame})['frame'])
+        return to_uint8(imresize(frame, 1 / self.scale))
 
 
 @TRANSFORMS.register_module()
