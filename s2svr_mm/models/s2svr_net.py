@@ -32,7 +32,7 @@ def _lrelu(x: Tensor) -> Tensor:
 
 
 class Encoder(BaseModule):
-    """Stack of ResConvGRUs, the first of which runs both ways (section 3.2 of the paper).
+    """Stack of ResConvGRUs, the first of which runs both ways.
 
     Args:
         mid_channels (int): Channels of the hidden states.
@@ -225,6 +225,7 @@ class Decoder(BaseModule):
         restored: list[Tensor] = []
         for i in reversed(range(len(frames))):
             if restored:
+                # What frame i + 1 has become and the states of all layers, warped to frame i.
                 x = torch.cat((self.feedback(restored[-1]), *states), dim=1)
                 x, *states = to_previous[i](x).chunk(1 + len(states), dim=1)
             context = self._neighbours(i, encoded, to_next, to_previous)
@@ -316,7 +317,7 @@ class S2SVRNet(BaseModule):
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If a size is not possible; the message says which.
+        ConfigError: If a size is not possible; the message says which.
     """
 
     input_requirements = InputRequirements(side=1, multiple=1, frames=1)
