@@ -283,8 +283,9 @@ def check_numbering(folder: str, names: Sequence[str]) -> None:
     for first, second in pairwise(names):
         if os.path.splitext(first)[0] == os.path.splitext(second)[0]:
             raise DataError(f'{folder} holds one frame twice: {first} and {second}. Remove one.')
-    matches = [re.fullmatch(r'(.*?)([0-9]+)([^0-9]*)', stem) for stem in stems]
-    if any(match is None for match in matches) or len({(m[1], m[3]) for m in matches}) > 1:
+    found = (re.fullmatch(r'(.*?)([0-9]+)([^0-9]*)', stem) for stem in stems)
+    matches = [match for match in found if match]
+    if len(matches) < len(stems) or len({(m[1], m[3]) for m in matches}) > 1:
         return
     numbers = [int(match[2]) for match in matches]
     steps = [b - a for a, b in pairwise(numbers)]

@@ -4,6 +4,7 @@
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
@@ -113,7 +114,9 @@ def color_of(frame: av.VideoFrame) -> ColorInfo:
         matrix = guess_matrix(frame.height, frame.width)
     full = kind.name.startswith('yuvj') or stated == FULL_RANGE
     full = full or (chroma == 'gray' and stated != LIMITED_RANGE)
-    data = {side.type.name: bytes(side) for side in frame.side_data}
+    # PyAV's stubs take it for the mapping that it is too.
+    sides: Any = frame.side_data
+    data = {side.type.name: bytes(side) for side in sides}
     return ColorInfo(
         bits=8 if kind.has_palette or _depth(kind) <= 8 else 10,
         chroma=chroma,
@@ -194,8 +197,9 @@ def _convert(samples: np.ndarray, matrix: np.ndarray, offset: np.ndarray, peak: 
     """Multiply pixels (h, w, 3) by a matrix, add a vector, round and clip to [0, peak]."""
     affine = np.column_stack([matrix, offset]).astype(np.float32)
     converted = cv2.transform(samples.astype(np.float32), affine)
-    # cv2.add rounds and saturates in one pass.
-    rounded = cv2.add(converted, 0, dtype=cv2.CV_8U if peak <= 255 else cv2.CV_16U)
+    # cv2.add rounds and saturates in one pass; OpenCV's stubs know no scalars.
+    zero: Any = 0
+    rounded = cv2.add(converted, zero, dtype=cv2.CV_8U if peak <= 255 else cv2.CV_16U)
     return rounded if peak in (255, 65535) else np.minimum(rounded, peak)
 
 
@@ -229,7 +233,9 @@ def planes_of(frame: av.VideoFrame, depth: int) -> list[np.ndarray]:
     """
     dtype = np.dtype(np.uint8 if depth <= 8 else '<u2')
     arrays = []
-    for plane in frame.planes:
+    # PyAV's stubs leave out that planes are buffers.
+    planes: tuple[Any, ...] = frame.planes
+    for plane in planes:
         rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
         arrays.append(rows[: plane.height, : plane.width])
     return arrays
@@ -253,6 +259,7 @@ def to_rgb(frame: av.VideoFrame, color: ColorInfo) -> np.ndarray:
             format='rgb24' if color.bits == 8 else 'rgb48le', threads=1
         ).to_ndarray()
     tail = 'p' if depth == 8 else f'p{depth}le'
+    matrix: np.ndarray
     if kind.is_rgb:
         green, blue, red = planes_of(scaled(frame, f'gbr{tail}'), depth)
         samples, matrix, offset = cv2.merge([red, green, blue]), np.eye(3), np.zeros(3)

@@ -3,7 +3,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
@@ -191,7 +191,7 @@ class VideoReader(Reader):
 
     def _decode_from(
         self, index: VideoIndex, start: int, hurried_to: int
-    ) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    ) -> Generator[tuple[int, av.VideoFrame | None], None, None]:
         """Decode from a packet on; frames before a number only if others need them."""
         container = open_video(self.path)
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import av
 import numpy as np
@@ -284,8 +285,8 @@ def _is_never_shown(codec: str, packet: av.Packet) -> bool:
     if memoryview(packet)[-1] >> 5 == 0b110:  # a superframe: its last frame is shown
         return False
     bits = f'{head:08b}'[5 if head >> 4 & 3 == 3 else 4 :]
-    shows_existing, _, is_shown = bits[:3]
-    return shows_existing == '0' and is_shown == '0'
+    # Whether an existing frame is shown; the frame type; whether this one is.
+    return bits[0] == '0' and bits[2] == '0'
 
 
 @dataclass(frozen=True)
@@ -516,7 +517,9 @@ def _describe(
     """Tell size, colour and orientation by the first frame."""
     notes = []
     orientation: Orientation | None = Orientation()
-    for side in first.side_data:
+    # PyAV's stubs take it for the mapping that it is too.
+    sides: Any = first.side_data
+    for side in sides:
         if side.type.name == 'DISPLAYMATRIX':
             orientation = from_display_matrix(bytes(side))
     if orientation is None:
