@@ -75,15 +75,15 @@ def _window_sum(x: Tensor, window: int, dim: int) -> Tensor:
     """Sum of the ``window`` neighbours around each element along a dimension, 0 outside."""
     length, radius = x.shape[dim], window // 2
     padding = (0, 0, radius, radius) if dim == -2 else (radius, radius, 0, 0)
-    # Sums of `count` elements in a row; those that the bits of `window` ask for make up the whole.
-    partial, count, start, total = F.pad(x, padding), 1, 0, None
-    while True:
-        if window & count:
-            part = partial.narrow(dim, start, length)
-            total = part if total is None else total + part
-            start += count
-        if 2 * count > window:
-            return total
+    # Sums of `count` elements in a row; those that the bits of the odd `window` ask for make up the
+    # whole, the lowest first.
+    partial, count, start = F.pad(x, padding), 1, 1
+    total = partial.narrow(dim, 0, length)
+    while 2 * count <= window:
         kept = partial.shape[dim] - count
         partial = partial.narrow(dim, 0, kept) + partial.narrow(dim, count, kept)
         count *= 2
+        if window & count:
+            total = total + partial.narrow(dim, start, length)
+            start += count
+    return total

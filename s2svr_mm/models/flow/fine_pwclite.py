@@ -114,8 +114,8 @@ class FineDecoder(BaseModule):
             *([] if state is None else [state]),
         ]
         # Of one layout, or what follows would first have to turn all of it.
-        layout = dict(dtype=inputs[0].dtype, memory_format=torch.channels_last)
-        x = torch.cat([part.to(**layout) for part in inputs], 1)
+        dtype = inputs[0].dtype
+        x = torch.cat([p.to(dtype=dtype, memory_format=torch.channels_last) for p in inputs], 1)
         for layer in self.convs:
             x = F.leaky_relu(layer(x), 0.1, inplace=True)
         return flow + self.predict(x).float(), x
