@@ -1,9 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Test the lowest, the tested and the newest versions of the stack on each Python.
 
-Each gets a scratch environment, in which uv installs and pytest runs; the table in docs/install.md
-is then written anew. uv takes the Pythons that it finds and downloads others, where it may:
-python dev/test_matrix.py [--pythons 3.11 3.12] [--versions lowest tested newest] [--tests PATH ..]
+Each gets a scratch environment, one at a time, in which uv installs and pytest runs. Its row of the
+table in docs/install.md is then written, and the other rows stay. uv takes the Pythons that it
+finds and downloads others, where it may:
+python dev/test_matrix.py [--pythons 3.11 3.12] [--versions lowest tested newest] [--workers 2]
 """
 
 import argparse
@@ -49,21 +50,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--pythons', nargs='+', default=['3.11', '3.12'])
     parser.add_argument('--versions', nargs='+', choices=VERSIONS, default=list(VERSIONS))
-    parser.add_argument('--tests', nargs='+', default=['tests'], help='what pytest is given')
+    parser.add_argument('--workers', default='2', help="processes of pytest (default: '2')")
     args = parser.parse_args()
-    rows, failed = [], False
+    failed = False
     for python in args.pythons:
         for name in args.versions:
             with tempfile.TemporaryDirectory(prefix='matrix_') as folder:
-                outcome, versions = try_stack(python, name, Path(folder), args.tests)
-            failed = failed or 'passed' not in outcome or 'failed' in outcome
-            rows.append([name, *versions, outcome])
-            print(*rows[-1], sep=' | ', flush=True)
-    write_table(rows, ' '.join(args.tests))
-    sys.exit(failed)
+                outcome, versions = try_stack(python, name, Path(folder), args.workers)
+            failed = failed or 'passed' not in outcome or re.search('failed|error', outcome)
+            row = [datetime.date.today().isoformat(), name, *versions, outcome]
+            print(*row, sep=' | ', flush=True)
+            PAGE.write_text(with_row(PAGE.read_text(), row))
+    sys.exit(bool(failed))
 
 
-def try_stack(python: str, name: str, folder: Path, tests: list[str]) -> tuple[str, list[str]]:
+def try_stack(python: str, name: str, folder: Path, workers: str) -> tuple[str, list[str]]:
     """Install and test one stack.
 
     Returns:
@@ -85,7 +86,7 @@ def try_stack(python: str, name: str, folder: Path, tests: list[str]) -> tuple[s
     doctor = subprocess.run([executable, '-m', 's2svr_launcher', 'doctor'], cwd=ROOT)
     if doctor.returncode:
         return 'does not import', json.loads(listed)
-    pytest = [executable, '-m', 'pytest', '-q', '-n', '2', '-m', 'not slow', '--no-header', *tests]
+    pytest = [executable, '-m', 'pytest', '-q', '-n', workers, '-m', 'not slow', '--no-header']
     path = f'{folder / "bin"}{os.pathsep}{os.environ["PATH"]}'
     environment = dict(os.environ, PATH=path)
     done = subprocess.run(pytest, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -94,15 +95,22 @@ def try_stack(python: str, name: str, folder: Path, tests: list[str]) -> tuple[s
     return re.sub(r' in [\d.]+s.*', '', last.strip('= ')), json.loads(listed)
 
 
-def write_table(rows: list[list[str]], tests: str) -> None:
-    """Put the table in its place in the page, with the date and what was run."""
-    header = ['versions', 'Python', *SHOWN, f'pytest {tests}']
-    lines = [header, ['---'] * len(header), *rows]
+def with_row(page: str, row: list[str]) -> str:
+    """Put a row into the table of a page, in place of the one of the same versions and Python."""
+    before, _, rest = page.partition(START)
+    table, _, after = rest.partition(END)
+    lines = [[cell.strip() for cell in line.strip('|').split('|')] for line in table.split('\n')]
+    rows = {key(line): line for line in lines if len(line) > 1 and line[1] in VERSIONS}
+    rows[key(row)] = row
+    header = ['date', 'versions', 'Python', *SHOWN, 'tests']
+    lines = [header, ['---'] * len(header), *(rows[each] for each in sorted(rows))]
     table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
-    before, _, rest = PAGE.read_text().partition(START)
-    after = rest.partition(END)[2]
-    date = datetime.date.today().isoformat()
-    PAGE.write_text(f'{before}{START}\n{date}, {sys.platform}:\n\n{table}\n{END}{after}')
+    return f'{before}{START}\n{table}\n{END}{after}'
+
+
+def key(row: list[str]) -> tuple[str, int]:
+    """Tell rows apart: by the minor version of Python and the place among ``VERSIONS``."""
+    return '.'.join(row[2].split('.')[:2]), list(VERSIONS).index(row[1])
 
 
 if __name__ == '__main__':
