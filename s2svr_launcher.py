@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Starts the command line without importing the stack, so that ``s2svr --help`` answers at once.
+"""Start the command line without importing the stack, so that ``s2svr --help`` answers at once.
 
 It lies beside the package because a module inside would import the package first, and with it
 torch, mmcv and mmagic.

@@ -313,7 +313,7 @@ class ReferenceS2SVRNet(nn.Module):
         return torch.stack((flow[:, 0] * w / size[1], flow[:, 1] * h / size[0]), 1)
 
     def forward(self, lqs: Tensor) -> Tensor:
-        """Restores a clip; see :meth:`S2SVRNet.forward`.
+        """Restore a clip; see :meth:`S2SVRNet.forward`.
 
         Args:
             lqs (Tensor): (n, t, 3, h, w), RGB in [0, 1].

@@ -2,13 +2,15 @@
 """Show that the package installs from its wheel and restores, in an environment that was empty.
 
 Builds an sdist and a wheel from it, has twine check both, installs the wheel by pip and nothing
-more, and restores four frames, once by the command ``s2svr`` and once from Python. With --mmcv, the
-environment has an mmcv with compiled operators before (a version, or a wheel for this Python), and
-must keep it. Needs a package index: python dev/check_install.py [--mmcv WHEEL]
+more, and restores four frames, once by the command ``s2svr`` and once from Python. The environment
+is all that is in the PATH: no compiler, no ffmpeg. With --mmcv, it has an mmcv with compiled
+operators before (a version, or a wheel for this Python), and must keep it. Needs a package index:
+python dev/check_install.py [--mmcv WHEEL]
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -55,6 +57,7 @@ def main() -> None:
         wheel = build_wheel(Path(__file__).resolve().parents[1], work)
         check_distributions(work)
         python = create_venv(work / 'venv')
+        os.environ['PATH'] = str(python.parent)
         options = ('-c', args.constraint) if args.constraint else ()
         if args.mmcv:
             install_beside_mmcv(python, wheel, args.mmcv, options)

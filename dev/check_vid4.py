@@ -96,7 +96,7 @@ def read_frames(folder: Path) -> np.ndarray:
 
 
 def restore(network, frames: np.ndarray, degradation: str) -> np.ndarray:
-    """Downsamples a clip and restores it: frames in, frames of the same shape out."""
+    """Downsample a clip and restores it: frames in, frames of the same shape out."""
     import torch
 
     rows, columns = (downsampling(size, degradation) for size in frames.shape[1:3])
@@ -145,7 +145,7 @@ def measure(restored: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def average(figures: list[dict[str, float]]) -> dict[str, float]:
-    """Averages PSNR and SSIM, each by itself."""
+    """Average PSNR and SSIM, each by itself."""
     return {name: float(np.mean([f[name] for f in figures])) for name in ('PSNR', 'SSIM')}
 
 

@@ -108,6 +108,6 @@ def resolve_short_name(
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Register with Sphinx."""
     app.connect('builder-inited', write_api_pages)
     app.connect('missing-reference', resolve_short_name)

@@ -53,7 +53,7 @@ class ComparedClip:
         return [to_levels(frame.rgb) for frame in open_reader(self.lq).read(indices)]
 
     def fingerprint(self) -> dict[str, str | int | None]:
-        """What changes when the data does, as plain data."""
+        """Return what changes when the data does, as plain data."""
         return {
             'input': open_reader(self.lq).fingerprint(0, self.num_frames),
             'ground truth': None
@@ -198,7 +198,7 @@ def check_exists(group: str, path: str) -> None:
 
 
 def _levels(path: str, stop: int | None = None) -> Iterator[np.ndarray]:
-    """The frames of a clip, (h, w, 3), RGB, [0, 255], up to a number."""
+    """Return the frames of a clip, (h, w, 3), RGB, [0, 255], up to a number."""
     return (to_levels(frame.rgb) for frame in open_reader(path).iterate(0, stop))
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Restores and measures each clip with each method, and keeps what is done."""
+"""Restore and measure each clip with each method, and keep what is done."""
 
 import json
 import sys
@@ -76,7 +76,7 @@ class ClipResult:
         return read_image(str(self.frames[index]))
 
     def mean(self, figure: str) -> float | None:
-        """A figure averaged over the frames; None if it is not known of any."""
+        """Return a figure averaged over the frames; None if it is not known of any."""
         known = [value for value in self.figures.get(figure, []) if value is not None]
         return float(np.mean(known)) if known else None
 
@@ -110,7 +110,7 @@ class Comparison:
         self.progress = progress
 
     def methods(self, clip: ComparedClip) -> list[Method]:
-        """What a clip is restored with: its ground truth if there is one, baseline, networks."""
+        """Return the methods for a clip: its ground truth if there is one, baseline, networks."""
         truth = [] if clip.gt is None else [GroundTruth()]
         return [*truth, self.baseline, *self.networks]
 
@@ -146,7 +146,7 @@ class Comparison:
     def _result(
         self, method: Method, clip: ComparedClip, data: dict[str, Any], bar: tqdm
     ) -> ClipResult:
-        """What a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
+        """Return what a method makes of a clip whose fingerprint is ``data``: kept, or made now."""
         folder = self._folder(method, clip)
         provenance = {**data, **method.fingerprint()}
         kept = folder / 'result.json'

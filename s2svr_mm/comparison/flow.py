@@ -54,14 +54,14 @@ class Estimator:
 
     @torch.no_grad()
     def __call__(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates the flow from ``ref`` to ``supp``, (n, 2, h, w)."""
+        """Estimate the flow from ``ref`` to ``supp``, (n, 2, h, w)."""
         flow = self.module(*(resize_input(frame, self.input_size) for frame in (ref, supp)))
         height, width = ref.shape[-2:]
         return flow if self.input_size is None else resize_flow(flow, (height, width))
 
 
 def build_estimator(name: str, config: str, checkpoint: str | None, device: str) -> Estimator:
-    """Builds the flow estimator of a config, whatever is around it.
+    """Build the flow estimator of a config, whatever is around it.
 
     Args:
         name (str): Its name in the table.
@@ -155,7 +155,7 @@ class FlowTable:
         return text.getvalue()
 
     def write(self, path: str) -> None:
-        """Writes the table, complete or not at all.
+        """Write the table, complete or not at all.
 
         Args:
             path (str): ``.md`` for :meth:`to_markdown`, ``.csv`` for :meth:`to_csv`.
@@ -171,7 +171,7 @@ def evaluate_flow(
     device: str = 'cpu',
     pictures: str | None = None,
 ) -> FlowTable:
-    """Measures estimators on pairs with true flow.
+    """Measure estimators on pairs with true flow.
 
     Degraded frames of a smaller size (x4 down) are estimated at that size, as a restorer does, and
     the flow is enlarged to the true one's.
@@ -226,7 +226,7 @@ class _Meter:
         self._macs: dict[torch.Size, int] = {}
 
     def __call__(self, ref: Tensor, supp: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """The flow, and the cost of the pair: ``GMACs`` and ``seconds``."""
+        """Return the flow, and the cost of the pair: ``GMACs`` and ``seconds``."""
         if ref.shape not in self._macs:
             # The first call of a size also warms up what is timed.
             self._macs[ref.shape] = count_macs(lambda: self._estimator(ref, supp))

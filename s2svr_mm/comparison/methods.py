@@ -82,7 +82,7 @@ class Method(ABC):
         return None
 
     def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
-        """What its own flow network says of two degraded frames.
+        """Return what its own flow network says of two degraded frames.
 
         Args:
             first (np.ndarray): (h, w, 3), RGB, [0, 255].
@@ -217,7 +217,7 @@ class GroundTruth(Method):
 
 
 def baseline_name(scale: int) -> str:
-    """What the baseline is called: 'input' at scale 1, else 'bicubic'."""
+    """Return what the baseline is called: 'input' at scale 1, else 'bicubic'."""
     return 'input' if scale == 1 else 'bicubic'
 
 

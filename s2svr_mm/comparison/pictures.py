@@ -76,7 +76,7 @@ class ClipPictures:
     profiles: dict[str, np.ndarray]
 
     def encoded(self, moments: int, quality: int | None) -> dict[str, Any]:
-        """The pictures as data URIs, as the page reads them.
+        """Return the pictures as data URIs, as the page reads them.
 
         Args:
             moments (int): How many moments at most.
@@ -108,7 +108,7 @@ class ClipPictures:
 
 
 def data_uri(image: np.ndarray, quality: int | None) -> str:
-    """An RGB picture (h, w, 3), uint8, as PNG, or as JPEG of a quality."""
+    """Return an RGB picture (h, w, 3), uint8, as PNG, or as JPEG of a quality."""
     kind, options = (
         ('png', []) if quality is None else ('jpeg', [cv2.IMWRITE_JPEG_QUALITY, quality])
     )
@@ -198,7 +198,7 @@ def _places(
 
 
 def _around(block: Box, wanted: tuple[int, int], size: tuple[int, int]) -> Box:
-    """A larger box around the middle of a block, inside the frame."""
+    """Return a larger box around the middle of a block, inside the frame."""
     height, width = (min(a, b) for a, b in zip(wanted, size, strict=True))
     top = block.top + block.height // 2 - height // 2
     left = block.left + block.width // 2 - width // 2

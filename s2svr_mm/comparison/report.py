@@ -199,7 +199,7 @@ def _clip(place: tuple[str, str], results: Sequence[ClipResult], tables: Tables)
 
 
 def _number(value: float | None, digits: int, unit: float = 1.0) -> float | None:
-    """A figure as JSON has it: some digits, and none for what is not finite."""
+    """Return a figure as JSON has it: some digits, and none for what is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f'{value / unit:.{digits}g}')

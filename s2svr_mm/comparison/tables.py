@@ -31,7 +31,7 @@ class Column:
     unit: float = 1.0
 
     def text(self, value: float) -> str:
-        """The figure as tables show it; a dash where there is none (NaN)."""
+        """Return the figure as tables show it; a dash where there is none (NaN)."""
         return '-' if np.isnan(value) else f'{value / self.unit:.{self.digits}f}'
 
 
@@ -87,11 +87,11 @@ class Tables:
         )[_KEYS]
 
     def of_group(self, group: str) -> pd.DataFrame:
-        """The figures of each method on a set, by name; NaN where there is none."""
+        """Return the figures of each method on a set, by name; NaN where there is none."""
         return self.clips.loc[group].groupby(level='method', sort=False).mean()
 
     def columns(self, group: str) -> list[Column]:
-        """The columns in which a set has any figure."""
+        """Return the columns in which a set has any figure."""
         known = self.of_group(group).notna().any()
         return [column for column in COLUMNS if known[column.key]]
 
@@ -101,7 +101,7 @@ class Tables:
         return len(frames.unique('clip')), len(frames)
 
     def best(self, group: str) -> dict[str, str | None]:
-        """The figure to mark in each column of a set, as shown; references are left out."""
+        """Return the figure to mark in each column of a set, as shown; references are left out."""
         rows = self.of_group(group).drop(index=self.references, errors='ignore')
         return {
             column.key: column.text(rows[column.key].max())
@@ -111,7 +111,7 @@ class Tables:
         }
 
     def to_markdown(self) -> str:
-        """A table for each set; the best figure of a column is bold."""
+        """Return a table for each set; the best figure of a column is bold."""
         return '\n'.join(self._section(group) for group in self.groups)
 
     def _section(self, group: str) -> str:

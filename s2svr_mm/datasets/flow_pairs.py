@@ -62,7 +62,7 @@ class FlowPairDataset(BaseDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """Finds the pairs.
+        """Find the pairs.
 
         Returns:
             list[dict]: The paths and the 'key' of each, in the order of their files.
@@ -91,7 +91,7 @@ class FlowPairDataset(BaseDataset):
         return pairs
 
     def _pair(self, flow: Path, folder: Path, scene: str, name: str = '') -> dict:
-        """The two frames that a flow belongs to, by its number."""
+        """Return the two frames that a flow belongs to, by its number."""
         match = re.search(r'(\d+)$', flow.stem)
         if match is None:
             raise DataError(f'{flow} has no number; it needs that of its first frame.')

@@ -138,7 +138,7 @@ class VideoClipDataset(BaseDataset):
         return data_list
 
     def get_data_info(self, idx: int) -> dict:
-        """A whole clip with mmagic's keys, before a piece is drawn from it.
+        """Return a whole clip with mmagic's keys, before a piece is drawn from it.
 
         Args:
             idx (int): The clip's number.
@@ -187,7 +187,7 @@ class VideoClipDataset(BaseDataset):
         return info
 
     def _clip_paths(self, listed: Iterable[str]) -> dict[str, dict[str, str]]:
-        """The paths of each clip's 'img' and 'gt' by the clip's key."""
+        """Return the paths of each clip's 'img' and 'gt' by the clip's key."""
         if listed:
             return {
                 key: {name: locate_clip(root, key) for name, root in self.data_prefix.items()}
@@ -206,7 +206,7 @@ class VideoClipDataset(BaseDataset):
         return {key: {name: clips[key] for name, clips in found.items()} for key in keys}
 
     def _read_clip_list(self) -> dict[str, int | None]:
-        """The keys in ``ann_file``, each with the length it lists (None if it lists none)."""
+        """Return the keys in ``ann_file``, each with its length (None if it lists none)."""
         if not os.path.isfile(self.ann_file):
             raise DataError(self._missing(self.ann_file))
         with open(self.ann_file, 'rb') as file:
@@ -224,7 +224,7 @@ class VideoClipDataset(BaseDataset):
         return listed
 
     def _split_line(self, line: str) -> tuple[str, str]:
-        """A line's key and what follows it; a key may hold blanks, so the longest clip counts."""
+        """Split a line into key and rest; a key may hold blanks, so the longest clip counts."""
         root = next(iter(self.data_prefix.values()))
         ends = [len(line), *(match.start() for match in re.finditer(r'\s+', line))]
         keys = {end: _without_frame(line[:end]) for end in sorted(ends, reverse=True)}
@@ -267,7 +267,7 @@ class VideoClipDataset(BaseDataset):
 
 
 def _without_frame(path: str) -> str:
-    """The clip of a listed frame; a listed clip itself."""
+    """Return the clip of a listed frame; a listed clip itself."""
     return os.path.dirname(path) if suffix_of(path) in IMAGE_SUFFIXES and '/' in path else path
 
 

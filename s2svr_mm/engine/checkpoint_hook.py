@@ -22,7 +22,7 @@ from ..utils.files import PART, AtomicBackend
 
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
-    """Refuses a checkpoint that does not fit the model.
+    """Refuse a checkpoint that does not fit the model.
 
     mmengine leaves out what does not fit and goes on, even if that is everything. In training
     without ``resume`` (fine-tuning) it is enough that some weights fit; the log then lists the

@@ -29,7 +29,7 @@ def _describe_samples(data_batch: Any) -> str:
 
 @HOOKS.register_module()
 class StopAtNonFiniteHook(Hook):
-    """Stops training at a loss or weight that is NaN or infinite.
+    """Stop training at a loss or weight that is NaN or infinite.
 
     The losses are looked at after every iteration (mmengine has brought them to the CPU by then
     for its log), the weights whenever a checkpoint is about to be written. So no checkpoint ever

@@ -20,7 +20,7 @@ _PROGRESS = {'last_step', '_global_step', '_last_value', 'verbose'}
 
 @HOOKS.register_module()
 class ResumeScheduleHook(Hook):
-    """Follows the schedule of the config when a run is resumed.
+    """Follow the schedule of the config when a run is resumed.
 
     mmengine's schedulers take over their whole state from a checkpoint, length and base rates
     included: with more iterations or another rate, the old schedule's last rate would hold for

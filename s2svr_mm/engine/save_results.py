@@ -43,7 +43,7 @@ def _clip_key(runner: Runner, sample: DataSample, default: str) -> str:
 
 @HOOKS.register_module()
 class SaveFramesHook(Hook):
-    """Saves what a model restores in testing as ``out_dir/<clip>/<frame>.png``.
+    """Save what a model restores in testing as ``out_dir/<clip>/<frame>.png``.
 
     Frames keep the names of the frames they were restored from; those of videos are numbered
     from 0.
@@ -92,7 +92,7 @@ class SaveFramesHook(Hook):
 
 @HOOKS.register_module()
 class SaveMetricsHook(Hook):
-    """Writes a test's metrics to a JSON file.
+    """Write a test's metrics to a JSON file.
 
     The figures of each clip, where :class:`PerClip` kept them, stand under ``clips``.
 

@@ -60,7 +60,7 @@ class ResumableSampler(InfiniteSampler):
 
 
 class SeededDataset(Dataset):
-    """Makes a sample depend on its place in the order alone, not on the worker that loads it.
+    """Make a sample depend on its place in the order alone, not on the worker that loads it.
 
     Args:
         dataset: The data set, or its config.

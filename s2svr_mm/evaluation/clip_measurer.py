@@ -23,7 +23,7 @@ COLOURS = {'y': 'Y', 'rgb': None}
 
 
 class ClipMeasurer:
-    """Measures a restored clip frame by frame.
+    """Measure a restored clip frame by frame.
 
     PSNR and SSIM are mmagic's, on frames that are not rounded to 8 bits, as its evaluator has
     them. The warping error is that of Lai et al. (Learning Blind Video Temporal Consistency, ECCV
@@ -82,7 +82,7 @@ def _to_tensor(x: np.ndarray) -> Tensor:
 
 @dataclass
 class Stopwatch:
-    """Adds up how long something takes to come.
+    """Add up how long something takes to come.
 
     Attributes:
         seconds (float): The sum.

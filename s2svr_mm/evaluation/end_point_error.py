@@ -48,7 +48,7 @@ class EndPointError(BaseSampleWiseMetric):
         self.bins = tuple(bins)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Measures a batch.
+        """Measure a batch.
 
         Args:
             data_batch (Sequence[dict]): Not used.
@@ -60,7 +60,7 @@ class EndPointError(BaseSampleWiseMetric):
             self.results.append(sample_errors(sample['output']['pred_flow'], sample, self.bins))
 
     def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
-        """Averages over the pairs.
+        """Average over the pairs.
 
         Args:
             results (list[dict[str, float]]): What :func:`flow_errors` returned for each.
@@ -74,7 +74,7 @@ class EndPointError(BaseSampleWiseMetric):
 def sample_errors(
     estimated: Any, sample: Mapping[str, Any], bins: Sequence[float] = DEFAULT_BINS
 ) -> dict[str, float]:
-    """Measures one flow against a data sample.
+    """Measure one flow against a data sample.
 
     Args:
         estimated (Tensor | np.ndarray): (2, h, w), pixels.
@@ -103,7 +103,7 @@ def sample_errors(
 def alignment_error(
     first: np.ndarray, second: np.ndarray, flow: np.ndarray, counted: np.ndarray
 ) -> float:
-    """Measures how well a flow aligns two frames.
+    """Measure how well a flow aligns two frames.
 
     Args:
         first (np.ndarray): (3, h, w), the frame that the flow lives on.
@@ -122,7 +122,7 @@ def alignment_error(
 
 
 def mean_errors(results: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Averages the errors of several flows.
+    """Average the errors of several flows.
 
     Args:
         results (Sequence[dict[str, float]]): What :func:`flow_errors` returned for each.
@@ -144,7 +144,7 @@ def flow_errors(
     bins: Sequence[float] = DEFAULT_BINS,
     visible: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Measures one flow.
+    """Measure one flow.
 
     Args:
         estimated (np.ndarray): (2, h, w), pixels.

@@ -26,7 +26,7 @@ class RestorationGain(BaseSampleWiseMetric):
     metric = 'PSNR_gain'
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Measures a batch.
+        """Measure a batch.
 
         Args:
             data_batch (Sequence[dict]): Not used.
@@ -58,7 +58,7 @@ class RestorationGain(BaseSampleWiseMetric):
         return dict(PSNR_gain=gain(psnr), SSIM_gain=100 * gain(ssim))
 
     def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
-        """Averages over the clips.
+        """Average over the clips.
 
         Args:
             results (list[dict[str, float]]): Gains of each clip.

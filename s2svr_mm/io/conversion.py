@@ -20,7 +20,7 @@ _MILLISECOND = Fraction(1, 1000)
 
 
 class Converter(Protocol):
-    """Makes packets of another codec."""
+    """Make packets of another codec."""
 
     def convert(self, packet: av.Packet, time: Fraction) -> Iterator[av.Packet]:
         """Take a packet of the source that is shown at a time, seconds."""
@@ -67,7 +67,7 @@ def add_converter(
 
 
 def _layout(layout: av.AudioLayout, encoder: str) -> str:
-    """The same channels by a name that the encoder knows."""
+    """Return the same channels by a name that the encoder knows."""
     whole = encoder == 'flac' or encoder.startswith('pcm')
     known = layout.name in _LAYOUTS.values() or layout.nb_channels not in _LAYOUTS
     if known or (whole and not layout.name.endswith('channels')):

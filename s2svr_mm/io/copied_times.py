@@ -61,11 +61,11 @@ class _Clock:
         self._pause, self._jitter = round(PAUSE / base), round(FALL / base)
 
     def run_at(self, position: int) -> int:
-        """The run of the video in a place of the file."""
+        """Return the run of the video in a place of the file."""
         return max(bisect_right(self._positions, position) - 1, 0)
 
     def nearest(self, stamp: int, here: int) -> int:
-        """The run for a packet that follows none: the one here unless it is out of its bounds."""
+        """Return the run for a packet that follows none: the one here unless out of its bounds."""
 
         def outside(number: int) -> int:
             time = stamp + self.offsets[number]
@@ -75,7 +75,7 @@ class _Clock:
         return min(near, key=outside)
 
     def following(self, stamp: int, current: int, here: int, expected: int) -> int | None:
-        """The run for a packet that follows another; None if its clock jumped by itself."""
+        """Return the run for a packet that follows another; None if its clock jumped by itself."""
 
         def fits(number: int) -> bool:
             time = stamp + self.offsets[number]

@@ -154,7 +154,7 @@ def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
 
 
 def _encoder_named(name: str) -> str:
-    """The encoder for the name of one or of a codec."""
+    """Return the encoder for the name of one or of a codec."""
     known = _video_encoders()
     lower = name.lower()
     found = known.get(_OTHER_NAMES.get(lower, lower))
@@ -167,7 +167,7 @@ def _encoder_named(name: str) -> str:
 
 @functools.cache
 def _video_encoders() -> dict[str, str]:
-    """Encoders by their names, and by those of their codecs."""
+    """Return the encoders by their names, and by those of their codecs."""
     names = {}
     for name in av.codecs_available:
         try:
@@ -191,7 +191,7 @@ def _check_size(info: VideoInfo, pix_fmt: str) -> None:
 
 
 def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
-    """The source's sampling and depth if the encoder has it, else the nearest richer one."""
+    """Return the source's sampling and depth if the encoder has it, else the nearest richer one."""
     chromas = ['420', '422', '444']
     first = 0 if info.color.chroma == 'gray' else chromas.index(info.color.chroma)
     # Half the chroma of an odd size does not exist.

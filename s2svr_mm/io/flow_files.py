@@ -15,7 +15,7 @@ _HEADER = 12
 
 
 def read_flow(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a flow file: ``.flo`` (Middlebury) or 16-bit ``.png`` (KITTI).
+    """Read a flow file: ``.flo`` (Middlebury) or 16-bit ``.png`` (KITTI).
 
     Args:
         path (str | Path): The file.
@@ -86,7 +86,7 @@ def kitti_png(flow: np.ndarray, valid: np.ndarray) -> bytes:
 
 
 def flow_to_rgb(flow: np.ndarray, longest: float | None = None) -> np.ndarray:
-    """Shows a flow in the colours of the Middlebury benchmark, by mmcv.
+    """Show a flow in the colours of the Middlebury benchmark, by mmcv.
 
     Args:
         flow (np.ndarray): (h, w, 2), pixels, x first.

@@ -82,7 +82,7 @@ def _content(path: str) -> bytes:
 
 
 def _exif_orientation(data: bytes) -> Orientation:
-    """What EXIF asks for where cv2 does not look: it does in JPEG and TIFF."""
+    """Return what EXIF asks for where cv2 does not look: it does in JPEG and TIFF."""
     has_exif = (data[:4] == b'\x89PNG' and b'eXIf' in data) or (
         data[8:12] == b'WEBP' and b'EXIF' in data
     )

@@ -36,7 +36,7 @@ class Timed(NamedTuple):
 
 
 class Muxer:
-    """Writes a video file.
+    """Write a video file.
 
     Args:
         file (Path | IO): The file, or an open one that can seek.
@@ -190,7 +190,7 @@ class Muxer:
             self._ends[packet.stream_index] = end
 
     def _finished(self, timed: Timed) -> Iterator[av.Packet]:
-        """What to write for a packet of the source or of the video."""
+        """Yield what to write for a packet of the source or of the video."""
         time, packet = timed
         if packet.stream is self._video:
             yield packet
@@ -254,7 +254,7 @@ class Muxer:
         return container.edit_lists or bool(delayed)
 
     def _taken(self, timed: Timed) -> Timed | None:
-        """A packet as far as it is in the range."""
+        """Return a packet as far as it is in the range."""
         time, packet = timed
         end = time + (packet.duration or 0) * packet.time_base
         if self.cut.stop is not None and time >= self.cut.stop:
@@ -331,7 +331,7 @@ def write_video(
 
 
 def readable(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """The packets before what can't be read, but for the empty ones."""
+    """Yield the packets before what can't be read, but for the empty ones."""
     with suppress(av.error.FFmpegError):
         yield from (packet for packet in packets if packet.size)
 
@@ -341,7 +341,7 @@ def _without(tags: Mapping[str, str], stale: Sequence[str]) -> dict[str, str]:
 
 
 def decoding_times(times: Sequence[int]) -> list[int]:
-    """Times at which packets are decoded: rising, and none after it is shown.
+    """Return the times at which packets are decoded: rising, and none after it is shown.
 
     The encoders' own are of no use, for those of neighbouring segments overlap.
 

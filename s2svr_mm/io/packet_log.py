@@ -20,7 +20,7 @@ _TS_DISCONT = 0x200
 
 
 class PacketLog:
-    """Collects the time stamps of a file while something reads all of its packets.
+    """Collect the time stamps of a file while something reads all of its packets.
 
     Args:
         container (av.container.InputContainer): The file.
@@ -138,7 +138,7 @@ def read_timeline(path: str, num_frames: int | None = None) -> Timeline:
 
 
 def video_streams(container: av.container.Container) -> list[av.VideoStream]:
-    """The videos of a file, without cover pictures."""
+    """Return the videos of a file, without cover pictures."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 

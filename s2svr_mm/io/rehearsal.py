@@ -142,12 +142,12 @@ class _Rehearsal:
 
 
 def _small(side: int) -> int:
-    """A small side that is odd where the large one is."""
+    """Return a small side that is odd where the large one is."""
     return side if side <= _SIDE else _SIDE + side % 2
 
 
 def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
-    """The first packets of the streams that go along, as if all of them started at 0."""
+    """Yield the first packets of the streams that go along, as if all of them started at 0."""
     wanted = {*plan.copied, *plan.converted}
     if plan.source is None or not wanted:
         return
@@ -234,7 +234,7 @@ def streams_beside(source: SourceStreams) -> list[str]:
 def _beside(
     source: SourceStreams, container: av.container.InputContainer
 ) -> Iterator[av.stream.Stream]:
-    """The streams but for the video, and those that are not wanted."""
+    """Yield the streams but for the video, and those that are not wanted."""
     main = video_streams(container)[0]
     chapters = container.chapters()
     for stream in container.streams:

@@ -40,7 +40,7 @@ class Record(NamedTuple):
 
 
 class PacketEncoder:
-    """Encodes frames.
+    """Encode frames.
 
     Args:
         settings (EncoderSettings): How to encode.
@@ -95,7 +95,7 @@ class PacketEncoder:
 
 
 class SegmentEncoder:
-    """Encodes one segment into a file of packets that appears when it is whole.
+    """Encode one segment into a file of packets that appears when it is whole.
 
     Args:
         path (Path): The file.

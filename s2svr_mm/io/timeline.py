@@ -139,7 +139,7 @@ class Timeline:
         return self._off_grid(rate) is not None and self._slots(rate)[-1] == len(self.times) - 1
 
     def _slots(self, rate: Fraction) -> list[int]:
-        """The nearest places of the frames on an even grid."""
+        """Return the nearest places of the frames on an even grid."""
         factor = rate * self.base
         over, under = 2 * factor.numerator, 2 * factor.denominator
         return [(time * over + factor.denominator) // under for time in self.times]
@@ -233,7 +233,7 @@ def find_jumps(
     fall: Fraction,
     is_jump: Callable[[Fraction, Fraction], bool] | None = None,
 ) -> tuple[list[int], set[int]]:
-    """The packets with which a clock starts, and those whose time stamps are wrong."""
+    """Return the packets with which a clock starts, and those whose time stamps are wrong."""
     starts, wrong = [0][: len(keys)], set[int]()
     last: int | None = None
     place = 0
@@ -254,7 +254,7 @@ def find_jumps(
 
 
 def _comes_back(keys: Sequence[int | None], i: int, last: int, away: int, step: int) -> int | None:
-    """The packet with which the clock goes on as if nothing had been."""
+    """Return the packet with which the clock goes on as if nothing had been."""
     for later in range(i + 1, min(i + 1 + _GLITCH, len(keys))):
         key = keys[later]
         expected = last + away + (later - i) * step

@@ -333,7 +333,7 @@ class _Facts:
         )
 
     def order(self, packets: _PacketList) -> tuple[np.ndarray | None, int]:
-        """Number the packets' frames as they are shown, by what the packets say.
+        """Assign the packets' frames their numbers as they are shown, by what the packets say.
 
         Args:
             packets: All packets.

@@ -9,7 +9,7 @@ REDUCTIONS = ('mean', 'none')
 
 
 def masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Averages a map over the pixels of a mask.
+    """Average a map over the pixels of a mask.
 
     Args:
         x (Tensor): (n, c, h, w).
@@ -24,7 +24,7 @@ def masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def check_reduction(reduction: str) -> str:
-    """Refuses a reduction that is not known.
+    """Refuse a reduction that is not known.
 
     Args:
         reduction (str): 'mean' or 'none'.

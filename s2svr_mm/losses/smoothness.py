@@ -27,7 +27,7 @@ class EdgeAwareSmoothnessLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, flow: Tensor, frame: Tensor) -> Tensor:
-        """Measures how a flow changes from pixel to pixel.
+        """Measure how a flow changes from pixel to pixel.
 
         Args:
             flow (Tensor): (n, 2, h, w), pixels; h and w 2 or more.

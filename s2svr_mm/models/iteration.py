@@ -5,7 +5,7 @@ from mmengine.logging import MessageHub
 
 
 class IterationCounter:
-    """Counts iterations: the runner's count while one is training, else that of its calls.
+    """Count iterations: the runner's count while one is training, else that of its calls.
 
     It is no part of a checkpoint: fine-tuning from one starts anew, and resuming goes on.
     """

@@ -15,7 +15,7 @@ from .iteration import IterationCounter
 
 @MODELS.register_module()
 class S2SVR(BaseEditModel):
-    """Trains and tests :class:`S2SVRNet`.
+    """Train and test :class:`S2SVRNet`.
 
     Paper: Unsupervised Flow-Aligned Sequence-to-Sequence Learning for Video Restoration,
     ICML 2022.

@@ -14,7 +14,7 @@ _BLOCK = 16
 
 
 def cost_volume(ref: Tensor, supp: Tensor, radius: int = 4) -> Tensor:
-    """Correlates each pixel of ``ref`` with a square window of ``supp``.
+    """Correlate each pixel of ``ref`` with a square window of ``supp``.
 
     ``out[:, (dy + r) * (2r + 1) + dx + r, y, x]`` is the mean over the channels of
     ``ref[:, :, y, x] * supp[:, :, y + dy, x + dx]``, 0 outside the frame (PWC-Net, CVPR 2018,

@@ -11,7 +11,7 @@ from .warp import warp
 def refine_flow(
     ref: Tensor, supp: Tensor, flow: Tensor, window: int = 15, damping: float = 3e-3
 ) -> Tensor:
-    """Brings a flow closer to where the frames agree, by one step of Lucas and Kanade's method.
+    """Bring a flow closer to where the frames agree, by one step of Lucas and Kanade's method.
 
     Paper: An Iterative Image Registration Technique with an Application to Stereo Vision, IJCAI
     1981. Estimators that find flow at a quarter of the size of the frames leave errors of about a

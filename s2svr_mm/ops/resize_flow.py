@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
-    """Resizes a flow between frames whose corner pixels coincide, as the official S2SVR does.
+    """Resize a flow between frames whose corner pixels coincide, as the official S2SVR does.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.
@@ -24,7 +24,7 @@ def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
 def rescale_flow(
     flow: Tensor, size: Sequence[int], visible: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Resizes a flow between frames that show the same field of view.
+    """Resize a flow between frames that show the same field of view.
 
     A frame and its downsampled version relate like that: one pixel covers several. So the flow of
     a smaller frame is the mean over what each pixel covers, of visible pixels alone; that of a

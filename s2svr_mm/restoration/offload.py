@@ -92,7 +92,7 @@ class RestingTensors(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> '_Places': ...
 
     def __getitem__(self, index: int | slice) -> 'Tensor | _Places':
-        """A tensor, for use in the current stream; for a slice, a view."""
+        """Return a tensor, for use in the current stream; for a slice, a view."""
         if isinstance(index, slice):
             return _Places(self, range(len(self))[index])
         place = range(len(self))[index]

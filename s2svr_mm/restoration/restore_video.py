@@ -235,7 +235,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
 
 
 def _damage(done: _Restored) -> str | None:
-    """What is missing in an output that stops where the frames' size changes."""
+    """Return what is missing in an output that stops where the frames' size changes."""
     stretch, frame = done.stretch, done.ending.next_frame
     if frame is None:
         return done.ending.damage

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class VideoRestorer:
-    """Restores videos of any length and size in bounded memory.
+    """Restore videos of any length and size in bounded memory.
 
     The network sees windows over time with overlap, and tiles where whole frames do not fit. What
     it makes of the overlaps is discarded, for it lacks context there. Windows know nothing of

@@ -111,7 +111,7 @@ class ResumeFolder:
                 )
 
     def _manifest(self) -> dict[str, Any]:
-        """What :meth:`begin` wrote; empty if there is nothing of ours."""
+        """Return what :meth:`begin` wrote; empty if there is nothing of ours."""
         try:
             content = json.loads((self.folder / 'manifest.json').read_text(encoding='utf-8'))
             return content if content['made_by'] == _MADE_BY else {}
@@ -169,7 +169,7 @@ class ResumeFolder:
         write_text(self._input(segment), json.dumps(noted))
 
     def input_of(self, segment: int) -> tuple[str, Damage]:
-        """What :meth:`note_input` was given; ``''`` if nothing."""
+        """Return what :meth:`note_input` was given; ``''`` if nothing."""
         path = self._input(segment)
         if not path.is_file():
             return '', Damage()

@@ -43,11 +43,11 @@ class Segments:
         return cls(plan, math.ceil(frames / plan.step))
 
     def first_window(self, segment: int) -> int:
-        """The window to begin with: the one before the segment's own, for it fades into them."""
+        """Return the window to begin with: the one before the segment's, as it fades into them."""
         return max(segment * self.length - 1, 0)
 
     def frames_before(self, segment: int) -> int:
-        """Number of frames in the segments before."""
+        """Return the number of frames in the segments before."""
         return self.plan.frames_before(segment * self.length)
 
     def needs(self, segment: int) -> tuple[int, int]:
@@ -82,7 +82,7 @@ class Stretch:
         return index if self.timeline is None else self.timeline.time(index)
 
     def within(self, damage: Damage, next_frame: int | None) -> Damage:
-        """What of the damage concerns the output; it may end before a frame of another size."""
+        """Return the damage that concerns the output; it may end before a frame of another size."""
         stop = self.stop if next_frame is None else next_frame
         beyond = stop is None or stop > self.reader.num_frames
         return damage.within(self.start, None if beyond else stop)
@@ -247,7 +247,7 @@ _LAST = 'last '
 
 
 def _input(stretch: Stretch, segments: Segments, segment: int, is_last: bool) -> str:
-    """What a segment is made of: the content of the frames, and whether the video ends there."""
+    """Return what a segment is made of: content of the frames, whether the video ends there."""
     start, stop = segments.needs(segment)
     if is_last:
         return _LAST + stretch.fingerprint(start, None)

@@ -22,7 +22,7 @@ from ..utils.manifest import check_made, sha256
 
 
 class Sink(Protocol):
-    """Takes restored frames, segment by segment, and makes the output of them."""
+    """Take restored frames, segment by segment, and make the output of them."""
 
     def has_segment(self, number: int) -> bool:
         """Whether a segment is whole."""
@@ -238,12 +238,12 @@ def check_frames(folder: Path, names: Sequence[str], overwrite: bool) -> None:
 
 
 def side_by_side(source: np.ndarray, restored: np.ndarray) -> np.ndarray:
-    """The source (enlarged if need be) to the left of the restored frame."""
+    """Return the source (enlarged if need be) to the left of the restored frame."""
     return np.concatenate([_enlarged(source, restored), restored], axis=1)
 
 
 def split_screen(source: np.ndarray, restored: np.ndarray) -> np.ndarray:
-    """The left half of the source beside the right half of the restored frame."""
+    """Return the left half of the source beside the right half of the restored frame."""
     middle = restored.shape[1] // 2
     composed = restored.copy()
     composed[:, :middle] = _enlarged(source, restored)[:, :middle]

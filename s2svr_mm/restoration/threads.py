@@ -42,7 +42,7 @@ class _BoundedQueue(Generic[T]):
 
 
 class Prefetcher(Iterator[T]):
-    """Iterates in a thread of its own, a bounded number of items ahead.
+    """Iterate in a thread of its own, a bounded number of items ahead.
 
     An error of the iterable is raised where its item would have been.
 
@@ -90,7 +90,7 @@ class Prefetcher(Iterator[T]):
 
 
 class BackgroundCalls:
-    """Makes calls one after the other in a thread of its own, a bounded number behind.
+    """Make calls one after the other in a thread of its own, a bounded number behind.
 
     Args:
         size (int): Calls that may wait.

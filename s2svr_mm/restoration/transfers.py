@@ -108,5 +108,5 @@ class CudaTransfers:
 
 
 def transfers_to(device: torch.device) -> HostTransfers | CudaTransfers:
-    """The transfers that suit a device."""
+    """Return the transfers that suit a device."""
     return CudaTransfers(device) if device.type == 'cuda' else HostTransfers()

@@ -64,7 +64,7 @@ class TilingPlan:
         )
 
     def frames_before(self, window: int) -> int:
-        """Number of frames that are done when window number ``window`` comes."""
+        """Return the number of frames that are done when window number ``window`` comes."""
         return window * self.step + self.fade_start if window else 0
 
 

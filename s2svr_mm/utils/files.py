@@ -80,7 +80,7 @@ class AtomicBackend(LocalBackend):
 
 @contextmanager
 def unfinished(target: Path, root: Path) -> Iterator[Path]:
-    """A path to write to that becomes ``target`` once all is written.
+    """Provide a path to write to that becomes ``target`` once all is written.
 
     Args:
         target (Path): A file or folder in ``root``; an existing folder is not replaced.

@@ -169,7 +169,7 @@ def note_source(folder: Path, root: Path, content: str) -> None:
 
 
 def source_of(folder: Path, root: Path) -> str | None:
-    """What :func:`note_source` was given; None if nothing."""
+    """Return what :func:`note_source` was given; None if nothing."""
     path = _source_path(folder, root)
     return path.read_text(encoding='utf-8') if path.is_file() else None
 

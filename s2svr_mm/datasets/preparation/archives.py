@@ -17,7 +17,7 @@ ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tar.gz', '.tgz')
 
 
 def archives_in(source: Path) -> list[Path]:
-    """Archives at the top of a folder, or the path itself if it is one."""
+    """Return the archives at the top of a folder, or the path itself if it is one."""
     if source.is_file():
         return [source]
     return sorted(path for path in source.iterdir() if path.name.endswith(ARCHIVE_SUFFIXES))

@@ -126,7 +126,7 @@ def _missing_names(part: Part, found: Iterable[str]) -> list[str]:
 
 
 def _find(roots: Iterable[Path], patterns: Iterable[str], part: Part) -> dict[str, Path]:
-    """The clips of a part, by name, at the first place that has any."""
+    """Return the clips of a part, by name, at the first place that has any."""
     for root in roots:
         for base in _folders(root):
             for pattern in patterns:
@@ -136,7 +136,7 @@ def _find(roots: Iterable[Path], patterns: Iterable[str], part: Part) -> dict[st
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    """A folder and those in it, the nearest first."""
+    """Yield a folder and those in it, the nearest first."""
     level = [root]
     for _ in range(SEARCH_DEPTH + 1):
         yield from level
@@ -254,7 +254,7 @@ def _add_degraded(
 def _find_all(
     roots: Iterable[Path], patterns: Sequence[str], clips: Sequence[PlannedClip]
 ) -> list[Path]:
-    """The published degraded versions, if there is one of the same length for every clip."""
+    """Return the published degraded versions, if there is one of the same length for every clip."""
     for root in roots:
         for base in _folders(root):
             for pattern in patterns:

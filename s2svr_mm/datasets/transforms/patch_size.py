@@ -7,7 +7,7 @@ from ...errors import DataError
 
 
 class CheckPatchSize(BaseTransform):
-    """Refuses degraded frames smaller than the patch that mmagic's PairedRandomCrop takes of them.
+    """Refuse degraded frames smaller than the patch that mmagic's PairedRandomCrop takes of them.
 
     :class:`.VideoClipDataset` puts it before that transform.
 

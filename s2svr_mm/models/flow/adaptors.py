@@ -39,7 +39,7 @@ class SPyNet(StrictInit, basicvsr_net.SPyNet):
             self.register_buffer(name, self._buffers.pop(name), persistent=False)
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates flow; see :meth:`PWCLite.forward`."""
+        """Estimate flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
         return super().forward(ref, supp)
 
@@ -88,11 +88,11 @@ class MMFlowEstimator(StrictInit):
                 part.postprocess_result = _flows_of_batch
 
     def init_weights(self) -> None:
-        """Does nothing: the network got its weights when it was built."""
+        """Do nothing: the network got its weights when it was built."""
         self.is_init = True
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates flow; see :meth:`PWCLite.forward`."""
+        """Estimate flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
         from mmflow.structures import FlowDataSample
 
@@ -110,7 +110,7 @@ class MMFlowEstimator(StrictInit):
 
 
 def _flows_of_batch(flow_results: list[dict], data_samples: list) -> list[Tensor]:
-    """Stands in for mmflow's ``postprocess_result``, which returns after the first of a batch."""
+    """Return all flows of a batch; mmflow's ``postprocess_result`` stops after the first."""
     return [result['flow_fw'] for result in flow_results]
 
 
@@ -129,7 +129,7 @@ def _config_file(name: str) -> Path:
 
 
 def _correlation() -> type[nn.Module]:
-    """The correlation operator of mmcv, also where mmcv has none: on CPUs, or not compiled."""
+    """Return mmcv's correlation operator, also where mmcv has none: on CPUs, or not compiled."""
     from mmcv.ops import Correlation
 
     compiled = stand_in() is None
@@ -153,10 +153,10 @@ def _correlation() -> type[nn.Module]:
 
 @MODELS.register_module()
 class ZeroFlow(nn.Module):
-    """Says that nothing moves; its error is the motion itself."""
+    """Say that nothing moves; its error is the motion itself."""
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Gives zero flow; see :meth:`PWCLite.forward`."""
+        """Return zero flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
         return torch.zeros_like(ref[:, :2])
 
@@ -177,7 +177,7 @@ class DISFlow(nn.Module):
 
     @torch.no_grad()
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates flow; see :meth:`PWCLite.forward`."""
+        """Estimate flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
         refs, supps = (
             (x.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -102,7 +102,7 @@ class FlowDistillHead(BaseModule):
             self.register_buffer('num_averaged', torch.zeros((), dtype=torch.long))
 
     def follow(self, student: nn.Module) -> None:
-        """Makes room for the average of a student, if that is what teaches.
+        """Make room for the average of a student, if that is what teaches.
 
         Args:
             student (nn.Module): The estimator to be trained.
@@ -111,12 +111,12 @@ class FlowDistillHead(BaseModule):
             self.teacher = _frozen(copy.deepcopy(student))
 
     def init_weights(self) -> None:
-        """Loads the teacher's weights; an average starts with the student's, at the first step."""
+        """Load the teacher's weights; an average starts with the student's, at the first step."""
         if not self.averages:
             super().init_weights()
 
     def train(self, mode: bool = True) -> 'FlowDistillHead':
-        """Sets the mode of the losses; the teacher always evaluates."""
+        """Set the mode of the losses; the teacher always evaluates."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()
@@ -141,7 +141,7 @@ class FlowDistillHead(BaseModule):
         degraded: Tensor | None = None,
         kept: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Computes the losses of a batch of clips.
+        """Compute the losses of a batch of clips.
 
         Args:
             student (nn.Module): The estimator.
@@ -217,7 +217,7 @@ class FlowDistillHead(BaseModule):
     def _other_pairings(
         self, student: nn.Module, clean: Tensor, degraded: Tensor | None
     ) -> Iterator[Tensor]:
-        """The student's flows on all pairs but the degraded ones, in the order of those."""
+        """Yield the student's flows on all pairs but the degraded ones, in the order of those."""
         if degraded is None or degraded.shape[:2] != clean.shape[:2]:
             shown = 'none' if degraded is None else tuple(degraded.shape)
             raise ConfigError(
@@ -261,7 +261,7 @@ def _check_names_weights(teacher: dict) -> None:
 
 
 def _frozen(module: Any) -> nn.Module:
-    """Turns all parameters of a module into buffers, and sets it to evaluate."""
+    """Turn all parameters of a module into buffers, and set it to evaluate."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             delattr(part, name)

@@ -16,7 +16,7 @@ def neighbour_flows(
     frames: Sequence[Tensor],
     input_size: tuple[int, int] | int | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Computes the flows between neighbouring frames of a clip, in both directions.
+    """Compute the flows between neighbouring frames of a clip, in both directions.
 
     An estimator that has a ``neighbour_flows`` of its own (as :class:`PWCLite`, which then
     computes the features of each frame once) does it all; of any other, ``forward(ref, supp)`` is
@@ -49,7 +49,7 @@ def neighbour_flows(
 
 
 def pair_flows(estimator: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Computes the flows of pairs of frames in both directions.
+    """Compute the flows of pairs of frames in both directions.
 
     Args:
         estimator (nn.Module): As for :func:`neighbour_flows`.
@@ -65,7 +65,7 @@ def pair_flows(estimator: nn.Module, first: Tensor, second: Tensor) -> tuple[Ten
 
 
 def resize_input(frame: Tensor, input_size: tuple[int, int] | int | None) -> Tensor:
-    """Resizes a frame for an estimator.
+    """Resize a frame for an estimator.
 
     Args:
         frame (Tensor): (n, 3, h, w).

@@ -42,7 +42,7 @@ class FineFeatures(BaseModule):
         self.up = conv(channels, channels, kernel=1)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Extracts features.
+        """Extract features.
 
         Args:
             frames (Tensor): (n, 3, h, w), RGB in [0, 1], h and w even.
@@ -92,7 +92,7 @@ class FineDecoder(BaseModule):
         flow: Tensor,
         state: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Improves a flow.
+        """Improve a flow.
 
         Args:
             frames (tuple[Tensor, Tensor]): Reference and supporting frames, (n, 3, h, w).
@@ -122,7 +122,7 @@ class FineDecoder(BaseModule):
 
 
 def enlarge(x: Tensor) -> Tensor:
-    """Doubles the size of maps that show the same field of view."""
+    """Double the size of maps that show the same field of view."""
     return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
 
@@ -186,12 +186,12 @@ class FinePWCLite(StrictInit):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates flow; see :meth:`PWCLite.forward`."""
+        """Estimate flow; see :meth:`PWCLite.forward`."""
         check_pair(ref, supp)
         return self._refine(ref, supp, self.coarse(ref, supp))[0]
 
     def flow_pyramid(self, ref: Tensor, supp: Tensor) -> list[Tensor]:
-        """Estimates the flow of pairs of frames, with that of every level.
+        """Estimate the flow of pairs of frames, with that of every level.
 
         Args:
             ref (Tensor): Reference frames, (n, 3, h, w), RGB in [0, 1], of any size.
@@ -209,7 +209,7 @@ class FinePWCLite(StrictInit):
         return [*self._refine(ref, supp, coarse[0]), *coarse]
 
     def flow_pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Estimates what :meth:`flow_pyramid` does in both directions.
+        """Estimate what :meth:`flow_pyramid` does in both directions.
 
         Args:
             first (Tensor): (n, 3, h, w), RGB in [0, 1], of any size.
@@ -229,7 +229,7 @@ class FinePWCLite(StrictInit):
         return [*forwards, *coarse[0]], [*backwards, *coarse[1]]
 
     def neighbour_flows(self, frames: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Estimates the flows between neighbours; see :func:`.neighbour_flows`."""
+        """Estimate the flows between neighbours; see :func:`.neighbour_flows`."""
         forwards, backwards = neighbour_flows(self.coarse, frames)
         earlier, later = list(frames[:-1]), list(frames[1:])
 
@@ -240,7 +240,7 @@ class FinePWCLite(StrictInit):
         return flows[: len(later)], flows[len(later) :]
 
     def _refine(self, ref: Tensor, supp: Tensor, flow: Tensor) -> list[Tensor]:
-        """The flow after the last step, after the decoder at 1/1, and after the one at 1/2."""
+        """Return the flow after the last step, after the decoder at 1/1, and after that at 1/2."""
         h, w = ref.shape[-2:]
         ref, supp, flow = (
             F.pad(x, (0, w % 2, 0, h % 2), mode='replicate') for x in (ref, supp, flow.float())

@@ -24,7 +24,7 @@ WINDOWS = 15, 9, 5
 def label_flows(
     estimator: nn.Module, first: Tensor, second: Tensor, label: str = 'flips+refine'
 ) -> tuple[Tensor, Tensor]:
-    """Computes the flows of pairs of frames in both directions as well as an estimator allows.
+    """Compute the flows of pairs of frames in both directions as well as an estimator allows.
 
     Args:
         estimator (nn.Module): ``forward(ref, supp) -> flow``.
@@ -99,7 +99,7 @@ class FlowLabeler(BaseModule):
 
 
 def check_label(label: str) -> str:
-    """Refuses a label that is not known.
+    """Refuse a label that is not known.
 
     Args:
         label (str): As for :func:`label_flows`.
@@ -116,7 +116,7 @@ def check_label(label: str) -> str:
 
 
 def unflip(flow: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Turns the flow of mirrored frames into that of the frames.
+    """Turn the flow of mirrored frames into that of the frames.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.

@@ -56,7 +56,7 @@ class FeaturePyramid(BaseModule):
         self.same = nn.ModuleList(conv(c, c) for c in channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Extracts features.
+        """Extract features.
 
         Args:
             x (Tensor): (n, 3, h, w), h and w multiples of 64.
@@ -89,7 +89,7 @@ class FlowDecoder(BaseModule):
         self.predict = conv(64 + 32, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimates a residual flow.
+        """Estimate a residual flow.
 
         Args:
             x (Tensor): (n, in_channels, h, w).
@@ -118,7 +118,7 @@ class ContextNetwork(BaseModule):
         self.last = conv(32, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Refines a flow.
+        """Refine a flow.
 
         Args:
             x (Tensor): Features and flow, (n, 34, h, w).
@@ -191,7 +191,7 @@ class PWCLite(StrictInit):
         self.to(memory_format=torch.channels_last)
 
     def init_weights(self) -> None:
-        """Initializes the weights as ``init_cfg`` says.
+        """Initialize the weights as ``init_cfg`` says.
 
         Cosines are a tenth of the size of the features that stand beside them in the decoder's
         input: in a network from scratch, nothing would be learnt from them for a thousand steps.
@@ -206,7 +206,7 @@ class PWCLite(StrictInit):
                         parameter.mul_(0.1)
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
-        """Estimates the flow of pairs of frames.
+        """Estimate the flow of pairs of frames.
 
         Args:
             ref (Tensor): Reference frames, (n, 3, h, w), RGB in [0, 1], of any size.
@@ -222,7 +222,7 @@ class PWCLite(StrictInit):
         return self.flow_pyramid(ref, supp)[0]
 
     def flow_pyramid(self, ref: Tensor, supp: Tensor) -> list[Tensor]:
-        """Estimates the flow of pairs of frames, with that of every level.
+        """Estimate the flow of pairs of frames, with that of every level.
 
         Args:
             ref (Tensor): Reference frames, (n, 3, h, w), RGB in [0, 1], of any size.
@@ -241,7 +241,7 @@ class PWCLite(StrictInit):
         return _enlarged(self._decode(*zip(*levels, strict=True)), ref.shape[-2:])
 
     def flow_pyramids(self, first: Tensor, second: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Estimates what :meth:`flow_pyramid` does in both directions, features computed once.
+        """Estimate what :meth:`flow_pyramid` does in both directions, features computed once.
 
         Args:
             first (Tensor): (n, 3, h, w), RGB in [0, 1], of any size.
@@ -262,7 +262,7 @@ class PWCLite(StrictInit):
         return list(forwards), list(backwards)
 
     def neighbour_flows(self, frames: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Estimates the flows between neighbours, the features of each frame computed once.
+        """Estimate the flows between neighbours, the features of each frame computed once.
 
         Args:
             frames (list[Tensor]): t >= 2 frames of shape (n, 3, h, w), RGB in [0, 1].
@@ -291,7 +291,7 @@ class PWCLite(StrictInit):
         return [unit_features(level) for level in levels] if self.normalize_features else levels
 
     def _decode(self, ref: Sequence[Tensor], supp: Sequence[Tensor]) -> list[Tensor]:
-        """Estimates flow from two pyramids.
+        """Estimate flow from two pyramids.
 
         Args:
             ref (Sequence[Tensor]): Features of the reference frames, coarsest first.
@@ -349,7 +349,7 @@ def unit_features(features: Tensor) -> Tensor:
 
 
 def _enlarged(flows: Sequence[Tensor], size: Sequence[int]) -> list[Tensor]:
-    """Brings the flows of the levels to four times their size, finest first, without padding."""
+    """Bring the flows of the levels to four times their size, finest first, without padding."""
     h, w = size
     return [
         _upsample(flow, 4)[..., : -(-h // 2**i), : -(-w // 2**i)]
@@ -358,5 +358,5 @@ def _enlarged(flows: Sequence[Tensor], size: Sequence[int]) -> list[Tensor]:
 
 
 def _upsample(flow: Tensor, factor: int) -> Tensor:
-    """Enlarges a flow and its values; corners stay on corners, as ARFlow does it."""
+    """Enlarge a flow and its values; corners stay on corners, as ARFlow does it."""
     return F.interpolate(flow * factor, scale_factor=factor, mode='bilinear', align_corners=True)

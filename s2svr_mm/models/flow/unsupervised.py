@@ -24,7 +24,7 @@ _LEAST_VISIBLE = 0.2
 
 @MODELS.register_module()
 class UnsupervisedFlow(BaseModel):
-    """Trains and tests a flow estimator without a single label.
+    """Train and test a flow estimator without a single label.
 
     Three ways to learn, each on if it is configured: from warps of single frames, whose flow is
     known because we made them (here, as a first stage that gives photometry a fair start, or in the
@@ -99,7 +99,7 @@ class UnsupervisedFlow(BaseModel):
         data_samples: DataSample | None = None,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[DataSample] | Tensor:
-        """Computes losses, predictions for metrics, or bare flow.
+        """Compute losses, predictions for metrics, or bare flow.
 
         Args:
             inputs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
@@ -215,7 +215,7 @@ def _build(cfg: dict | None) -> Any:
 
 
 def _counted(flow: Tensor, back: Tensor, checked: bool) -> Tensor:
-    """The pixels of each frame that count: visible ones, as far as that leaves enough of them."""
+    """Return the pixels of each frame that count: the visible ones, if those are enough."""
     counted = torch.ones_like(flow[:, :1])
     for mask in (inside_frame(flow), visible_mask(flow, back) if checked else None):
         if mask is not None:
@@ -238,7 +238,7 @@ def _predictions(flow: Tensor, data_samples: DataSample | None) -> list[DataSamp
 
 
 def flow_at(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Brings a flow to the size of frames that are a whole number of times larger.
+    """Bring a flow to the size of frames that are a whole number of times larger.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first.
