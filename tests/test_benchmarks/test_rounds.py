@@ -57,16 +57,24 @@ class Recorder(nn.Module):
 def mmengine_macs(net, clip):
     """mmengine's figure; it knows no deformable convolution unless told."""
 
-    def deformable(inputs, outputs):
-        n, out, h, w = outputs[0].type().sizes()
-        _, into, kh, kw = inputs[3].type().sizes()
-        return n * out * h * w * into * kh * kw
+    def deformable(weight):
+        def count(inputs, outputs):
+            n, out, h, w = outputs[0].type().sizes()
+            _, into, kh, kw = inputs[weight].type().sizes()
+            return n * out * h * w * into * kh * kw
 
+        return count
+
+    # mmcv's compiled one, and torchvision's: which of their inputs is the weight.
+    known = {
+        'prim::PythonOp.ModulatedDeformConv2dFunction': deformable(3),
+        'torchvision::deform_conv2d': deformable(1),
+    }
     analyzer = FlopAnalyzer(net, (clip,)).unsupported_ops_warnings(False)
     analyzer.uncalled_modules_warnings(False)
-    analyzer.set_op_handle(**{'prim::PythonOp.ModulatedDeformConv2dFunction': deformable})
+    analyzer.set_op_handle(**known)
     counts = analyzer.by_operator()
-    return sum(counts[key] for key in ('conv', 'matmul', 'PythonOp.ModulatedDeformConv2dFunction'))
+    return sum(counts[key] for key in ('conv', 'matmul', *(k.split('::')[1] for k in known)))
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,16 @@ CPU = torch.device('cpu')
 # Names of modules that Windows does not have.
 POSIX = 'fcntl', 'resource', 'pwd', 'grp', 'termios', 'posix'
 EVERYTHING = """
-import importlib, pkgutil, sys
+import importlib, os, pkgutil, sys
+os.environ['S2SVR_MM_REGISTER'] = '0'
+from s2svr_mm.compat.mmcv_ops import provide_ops
+provide_ops()
 import psutil, mmagic.models, mmagic.datasets, mmagic.evaluation  # which may use what they like
 for name in {hidden}:
     sys.modules[name] = None
+for name in [name for name in sys.modules if name.split('.')[0] == 's2svr_mm']:
+    del sys.modules[name]
+os.environ['S2SVR_MM_REGISTER'] = '1'
 import s2svr_mm
 names = [m.name for m in pkgutil.walk_packages(s2svr_mm.__path__, 's2svr_mm.')]
 for name in names:
