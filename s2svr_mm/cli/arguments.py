@@ -150,7 +150,7 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         help='pixels that neighbouring tiles share (default: %(default)s)',
     )
     group.add_argument(
-        '--tta', action='store_true', help='average over 8 flips and turns: better, 8 times slower'
+        '--tta', action='store_true', help='average over 8 flips and rotations: 8 times slower'
     )
     return group
 

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         'List the bundled models: what each is for, its figures, training data and licence. '
-        f'{DEFAULT_MODEL} is the one that s2svr restore takes by itself.'
+        f'{DEFAULT_MODEL} is the default of s2svr restore.'
     )
     parser.add_argument('name', nargs='?', metavar='NAME', help='a model (default: all)')
     parser.add_argument('--json', action='store_true', help='print JSON')

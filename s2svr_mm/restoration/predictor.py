@@ -36,7 +36,8 @@ class Predictor:
             [0, 1], (n, t, 3, h, w), to (n, t, 3, s * h, s * w). It is moved to ``device`` and set
             to evaluation.
         device (str | torch.device): 'auto' takes a GPU if there is one. Defaults to 'auto'.
-        tta (bool): Whether to average over the 8 flips and turns of the frames. Defaults to False.
+        tta (bool): Whether to average over the 8 flips and rotations of the frames. Defaults to
+            False.
         offload (bool): Whether the hidden states of an S2SVR on a GPU lie in main memory.
             Defaults to False.
 

@@ -49,7 +49,8 @@ class VideoRestorer:
         tile (int, optional): Side of tiles in pixels; 0 for whole frames. Defaults to None, as
             large as memory allows.
         tile_overlap (int): Pixels that neighbouring tiles share. Defaults to 64.
-        tta (bool): Whether to average over the 8 flips and turns of the frames. Defaults to False.
+        tta (bool): Whether to average over the 8 flips and rotations of the frames. Defaults to
+            False.
         memory_limit (int, optional): Bytes that may be used. Defaults to None, most of what is
             free.
         offload (bool): Whether the hidden states of an S2SVR on a GPU lie in main memory, which
