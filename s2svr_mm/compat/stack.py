@@ -20,6 +20,7 @@ from .mmcv_ops import REMEDY, provide_ops, stand_in
 REASONS = {
     'torch': 'older ones do not read checkpoints safely',
     'numpy': 'mmagic 1.2 uses names that numpy 2 removed',
+    'opencv-python': '4.12 needs numpy 2',
     'mmengine': 'older ones do not import beside torch 2.6, and mmagic 1.2 refuses mmengine 1',
     'mmcv-lite': 'mmagic 1.2 refuses mmcv 2.2',
     'diffusers': 'mmagic 1.2 does not import beside 0.25',
