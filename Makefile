@@ -8,7 +8,7 @@ READY := .venv/.ready
 .PHONY: help setup test test-slow test-matrix test-install demo train-demo docs lint format clean
 
 help:
-	@echo 'make demo       restore a real shot with the weights that come along, compare'
+	@echo 'make demo       restore a real shot with bundled weights, compare'
 	@echo 'make train-demo train S2SVR and BasicVSR on real clips first'
 	@echo 'make test       the tests, without those marked slow'
 	@echo 'make test-slow  the slow ones'

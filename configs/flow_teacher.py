@@ -1,5 +1,5 @@
 # The teacher: PWC-Lite on clean clips, without labels. First warps that are known, small motion
-# before large; then photometry (census), hidden pixels left out once the flow is fair.
+# before large; then the photometric loss (census), hidden pixels left out once the flow is fair.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/unsupervised_flow.py',

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The demo: restore a real shot with the weights that come along, and compare.
+"""The demo: restore a real shot with bundled weights, and compare.
 
 With --train, the whole way: train a small S2SVR and a BasicVSR on real clips, test both, restore a
 shot that neither saw. Everything goes through the commands that a user types: tools/compare.py, or
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def restore(args: argparse.Namespace) -> None:
-    """Restore the shot by tools/compare.py with the weights that come along."""
+    """Restore the shot by tools/compare.py with bundled weights."""
     say('1/3 Clips')
     prepare_data()
     say(f'2/3 {SHIPPED} on a shot that it never saw')

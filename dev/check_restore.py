@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Measure what restoring in pieces costs: its memory and time by length, and its seams."""
+"""Measure what windows and tiles cost: their memory and time by length, and their seams."""
 
 import argparse
 import subprocess
@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Measure what restoring in pieces costs.')
+    parser = argparse.ArgumentParser(description='Measure what windows and tiles cost.')
     checks = parser.add_subparsers(dest='check', required=True)
     memory = checks.add_parser('memory', help='peak memory and time by the number of frames')
     memory.add_argument('--lengths', type=int, nargs='+', default=[50, 100, 200, 400, 1000])

@@ -131,7 +131,7 @@ class NetworkMethod(Method):
         **settings: Arguments of :class:`VideoRestorer`.
 
     Raises:
-        ConfigError: The config has no generator, or no network of that name comes along.
+        ConfigError: The config has no generator, or no bundled network has that name.
         CheckpointError: The checkpoint is broken or belongs to another network.
     """
 

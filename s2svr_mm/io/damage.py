@@ -34,7 +34,7 @@ class Damage:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> 'Damage':
-        """Read what :func:`dataclasses.asdict` made, from JSON."""
+        """Read what ``dataclasses.asdict`` made, from JSON."""
         missing, concealed, dependent = (
             tuple(data[key]) for key in ('missing', 'concealed', 'dependent')
         )

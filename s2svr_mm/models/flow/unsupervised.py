@@ -26,11 +26,11 @@ _LEAST_VISIBLE = 0.2
 class UnsupervisedFlow(BaseModel):
     """Train and test a flow estimator without a single label.
 
-    Three ways to learn, each on if it is configured: from warps of single frames, whose flow is
-    known because we made them (here, as a first stage that gives photometry a fair start, or in the
-    data by :class:`.KnownMotion`); from the likeness of neighbouring frames (ARFlow, CVPR 2020);
-    and from a teacher that sees the clean frames (:class:`FlowDistillHead`). A pair that brings its
-    flow, ``gt_flow``, teaches by that alone.
+    Three ways to learn, each on if it is configured: from synthetic flow, single frames warped by a
+    motion that is drawn (here, as a first stage from which the photometric loss starts well, or in
+    the data by :class:`.KnownMotion`); from the likeness of neighbouring frames (ARFlow, CVPR
+    2020); and from a teacher that sees the clean frames (:class:`FlowDistillHead`). A pair that
+    brings its flow, ``gt_flow``, teaches by that alone.
 
     Args:
         estimator (dict): Config of the estimator. If it has ``flow_pyramid`` and
@@ -46,8 +46,8 @@ class UnsupervisedFlow(BaseModel):
         flow_head (dict, optional): Config of :class:`FlowDistillHead`. Defaults to None.
         scale_weights (Sequence[float]): Weights of the photometric loss, finest level first.
             Defaults to (1, 1, 1, 1, 0), ARFlow's.
-        train_cfg (dict, optional): ``warp_iters`` (int): iterations on known warps alone (all, if
-            nothing else is configured). ``occlusion_begin`` (int): first iteration at which hidden
+        train_cfg (dict, optional): ``warp_iters`` (int): iterations on synthetic flow alone (all,
+            if nothing else is configured). ``occlusion_begin`` (int): first iteration at which hidden
             pixels, by the forward-backward check, do not count; before, only those whose flow
             leaves the frame. Both default to 0.
         data_preprocessor (dict, optional): Config; it must bring frames to [0, 1].
@@ -105,7 +105,7 @@ class UnsupervisedFlow(BaseModel):
             inputs (Tensor): Frames, (n, t, 3, h, w), RGB in [0, 1].
             data_samples (DataSample, optional): Stacked. ``gt_img`` holds the clean frames for
                 ``flow_head``, ``flow_label`` its labels if they were found before
-            (:class:`LoadFlowLabels`), ``gt_flow`` the true flow for metrics.
+                (:class:`LoadFlowLabels`), ``gt_flow`` the true flow for metrics.
             mode (str): 'loss', 'predict' or 'tensor'. Defaults to 'tensor'.
 
         Returns:
@@ -114,7 +114,8 @@ class UnsupervisedFlow(BaseModel):
             from the first frame of each clip to its second, (n, 2, h, w).
 
         Raises:
-            ValueError: If there are fewer than two frames, or ``mode`` is unknown.
+            ConfigError: If there are fewer than two frames.
+            ValueError: If ``mode`` is unknown.
         """
         if inputs.ndim != 5 or inputs.shape[1] < 2:
             raise ConfigError(
