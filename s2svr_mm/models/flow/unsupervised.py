@@ -47,9 +47,9 @@ class UnsupervisedFlow(BaseModel):
         scale_weights (Sequence[float]): Weights of the photometric loss, finest level first.
             Defaults to (1, 1, 1, 1, 0), ARFlow's.
         train_cfg (dict, optional): ``warp_iters`` (int): iterations on synthetic flow alone (all,
-            if nothing else is configured). ``occlusion_begin`` (int): first iteration at which hidden
-            pixels, by the forward-backward check, do not count; before, only those whose flow
-            leaves the frame. Both default to 0.
+            if nothing else is configured). ``occlusion_begin`` (int): first iteration at which
+            hidden pixels, by the forward-backward check, do not count; before, only those whose
+            flow leaves the frame. Both default to 0.
         data_preprocessor (dict, optional): Config; it must bring frames to [0, 1].
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
