@@ -12,7 +12,7 @@ from typing import IO
 
 import av
 
-from .packet_log import video_streams
+from .media import video_streams
 
 # Containers round times to milliseconds; sound may drift a little over hours, not in a second.
 _OFF, _SOUND_OFF, _SOUND_OFF_BRIEFLY = 0.0015, 0.2, 0.05

@@ -16,8 +16,8 @@ from ..errors import EncodingError
 from .checking import Expected, codec_name, find_fault
 from .conversion import Converter, add_converter
 from .encoding import configure, encoding_error
+from .media import open_video, video_streams
 from .output_plan import OutputPlan, SourceStreams, TimeRange
-from .packet_log import video_streams
 from .segments import Record, read_records
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Muxer:
             stack.callback(self._close_output)
             self._video = self._add_video()
             if plan.source:
-                self._input = stack.enter_context(av.open(os.path.abspath(plan.source.path)))
+                self._input = stack.enter_context(open_video(plan.source.path))
                 self._add_streams(self._input)
             try:
                 self._output.start_encoding()

@@ -99,11 +99,9 @@ class Reader(ABC):
         damage: What is wrong with the pictures, None if nothing is known to be. What only decoding
             shows is added while frames are read.
         notes: What else there is to know about the file.
-        has_streams: Whether there may be sound or subtitles.
     """
 
     path: str
-    has_streams = False
 
     def __len__(self) -> int:
         return self.num_frames

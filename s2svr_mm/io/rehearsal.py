@@ -7,7 +7,6 @@ first packets of each stream of the source; what comes back decides. A stream th
 back is converted, and if that fails too, the output is refused with the name of the stream.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -23,9 +22,9 @@ from .checking import codec_name, decodes, find_fault, open_again
 from .containers import container_of
 from .conversion import TEXT_SUBTITLES
 from .encoding import EncoderSettings
+from .media import open_video, video_stream
 from .muxing import Muxer, Timed, readable
 from .output_plan import OutputPlan, SourceStreams, TimeRange
-from .packet_log import video_streams
 from .segments import PacketEncoder, Record
 
 _FRAMES, _PACKETS, _SIDE = 8, 40, 128
@@ -115,7 +114,7 @@ class _Rehearsal:
     def _audible(self, plan: OutputPlan) -> bool:
         if plan.source is None:
             return True
-        with av.open(os.path.abspath(plan.source.path)) as container:
+        with open_video(plan.source.path) as container:
             sounds = [s for s in container.streams.audio if s.index in plan.copied]
             return all(decodes(container, stream) for stream in sounds)
 
@@ -154,7 +153,7 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
     starts: dict[int, int] = {}
     last: dict[int, Fraction] = {}
     counts = dict.fromkeys(wanted, 0)
-    with av.open(os.path.abspath(plan.source.path)) as container:
+    with open_video(plan.source.path) as container:
         for packet in islice(readable(container.demux()), _SEARCHED):
             index = packet.stream_index
             stamp = packet.pts if packet.dts is None else packet.dts
@@ -173,7 +172,7 @@ def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
 def _with_streams(plan: OutputPlan, source: SourceStreams, rehearsal: _Rehearsal) -> OutputPlan:
     """Decide for each stream of the source what becomes of it."""
     left_out = []
-    with av.open(os.path.abspath(source.path)) as container:
+    with open_video(source.path) as container:
         chapters, time_code = bool(container.chapters()), has_time_code(container)
         for stream in _beside(source, container):
             if stream.type in ('audio', 'subtitle') and source.timeline.copied.get(stream.index):
@@ -224,7 +223,7 @@ def _is_broken(times: Sequence[int], stream: av.stream.Stream) -> bool:
 
 def streams_beside(source: SourceStreams) -> list[str]:
     """Name all that lies beside the frames, for where none of it is kept."""
-    with av.open(os.path.abspath(source.path)) as container:
+    with open_video(source.path) as container:
         names = [_name(stream) for stream in _beside(source, container)]
         names += ['chapters'] * bool(container.chapters())
         names += ['time code'] * has_time_code(container)
@@ -235,7 +234,7 @@ def _beside(
     source: SourceStreams, container: av.container.InputContainer
 ) -> Iterator[av.stream.Stream]:
     """Yield the streams but for the video, and those that are not wanted."""
-    main = video_streams(container)[0]
+    main = video_stream(container, source.path)
     chapters = container.chapters()
     for stream in container.streams:
         # Chapters and time codes of MP4 are streams too.

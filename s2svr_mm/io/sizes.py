@@ -7,9 +7,10 @@ import av
 from PIL import Image
 
 from .images import ImageReader
+from .media import open_video, video_stream
 from .reader import Reader
 from .video import VideoReader
-from .video_index import index_video, open_video, packets_of, video_stream
+from .video_index import index_video, packets_of
 
 _EXIF_ORIENTATION, _FIRST_TURNED = 0x0112, 5
 

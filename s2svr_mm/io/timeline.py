@@ -17,6 +17,8 @@ from itertools import accumulate, pairwise
 from statistics import median
 from typing import NamedTuple
 
+from .media import plausible_rate
+
 # Within these a clock may stumble without having been set anew, as players have it.
 FALL, LEAP = Fraction(1, 10), Fraction(10)
 # Up to so many seconds a clock may leap without a thought.
@@ -121,11 +123,13 @@ class Timeline:
         steps = [b - a for a, b in pairwise(self.times)]
         measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
         near = [r for r in (hint, *_RATES, measured) if abs(measured / r - 1) < Fraction(1, 10)]
+        near = [rate for rate in near if rate == plausible_rate(rate)]
         off = {rate: error for rate in near if (error := self._off_grid(rate)) is not None}
         if hint in off:
             return hint
         average = Fraction(len(self.times), 1) / (max(self.end, 1) * self.base)
-        return min(off, key=off.__getitem__, default=average.limit_denominator(1001))
+        average = plausible_rate(average.limit_denominator(1001))
+        return min(off, key=off.__getitem__, default=average)
 
     def time(self, number: int) -> int:
         """When a frame is shown, ticks; those that no packet told of follow evenly."""

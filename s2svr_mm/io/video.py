@@ -5,7 +5,7 @@ import hashlib
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 import av
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from ..errors import DataError
 from .color import color_of, to_rgb
 from .damage import Damage
+from .media import open_video, video_stream
 from .reader import Frame, Reader, VideoInfo
+from .timeline import Stamp
 from .video_index import (
     HIDDEN,
     REORDERING,
@@ -21,9 +23,7 @@ from .video_index import (
     VideoIndex,
     decode,
     index_video,
-    open_video,
     packets_of,
-    video_stream,
 )
 
 # Packets after which a seek that has not found its place never will.
@@ -45,8 +45,6 @@ class VideoReader(Reader):
     Raises:
         DataError: The file is missing, no video, or holds no frame that can be decoded.
     """
-
-    has_streams = True
 
     def __init__(self, path: str, strict: bool = False) -> None:
         self.path = path
@@ -75,6 +73,17 @@ class VideoReader(Reader):
     def times(self) -> list[int]:
         """When each frame is shown, in ticks, as the file says."""
         return self._index.times.tolist()
+
+    @property
+    def stamps(self) -> list[Stamp]:
+        """What the file says of each frame's time, and where it lies."""
+        index = self._index
+        places = index.places[index.packet]
+        shown = (None if pts == UNKNOWN else pts for pts in places[:, 0].tolist())
+        # Frames are in another order than packets, so times of decoding say nothing.
+        reached = np.maximum.accumulate(places[:, 2]).tolist()
+        durations = index.durations.tolist()
+        return [Stamp(*s) for s in zip(shown, repeat(None), durations, reached, strict=False)]
 
     @property
     def notes(self) -> list[str]:

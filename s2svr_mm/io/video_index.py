@@ -12,11 +12,12 @@ from typing import Any
 
 import av
 import numpy as np
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from ..errors import DataError
 from .color import UNSPECIFIED, color_of, is_known
 from .damage import Damage
+from .media import open_video, stated_rate, video_stream
 from .orientation import Orientation, from_display_matrix
 from .reader import VideoInfo
 
@@ -94,48 +95,6 @@ class VideoIndex:
         following = self.number[stop : stop + _DEEPESTREORDERING]
         leading = following[following < self.number[stop]] if len(after) else following[:0]
         return np.concatenate([numbers[numbers >= 0], leading[leading >= 0]])
-
-
-def media_url(path: str) -> str:
-    """Return what FFmpeg opens for a file, whatever its name looks like: ``http:x.mp4``."""
-    return f'file:{path}'
-
-
-def open_video(path: str) -> av.container.InputContainer:
-    """Open a file by its content.
-
-    Raises:
-        DataError: The file is missing, or FFmpeg can't read it.
-    """
-    try:
-        return av.open(media_url(path), metadata_errors='replace')
-    except (av.error.FFmpegError, OSError) as error:
-        raise DataError(
-            f'Cannot open the video {path}: {error.strerror}. It is missing, cut off, damaged or '
-            'not a video; copy it again.'
-        ) from error
-
-
-def video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
-    """Choose a file's video: the first stream that is none of its cover pictures.
-
-    Args:
-        container: The open file.
-        path: Its name, for messages.
-
-    Raises:
-        DataError: There is none, or none that can be decoded.
-    """
-    if container.format.name == 'tty':
-        raise DataError(f'{path} is text, not a video.')
-    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    usable = [s for s in streams if s.codec_context is not None]
-    if usable:
-        return usable[0]
-    if streams or not container.streams.video:
-        raise DataError(f'{path} holds no video that can be decoded. Is it cut off or damaged?')
-    raise DataError(f'{path} holds no video, only a cover picture.')
 
 
 def holds_video(path: str) -> bool:
@@ -314,7 +273,7 @@ class _Facts:
         packets: _PacketList,
     ) -> '_Facts':
         codec, kind = stream.codec_context, container.format.name
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        rate = stated_rate(stream)
         # Matroska has times of its own but where it wraps what AVI holds.
         wrapped = kind.startswith('matroska') and codec.codec_tag not in ('', '\0\0\0\0')
         cut_off = _cut_off(path, kind, stream, packets)
@@ -323,8 +282,8 @@ class _Facts:
             codec=codec.name,
             is_timed=kind.startswith(_TIMED_FORMATS) and not wrapped,
             reorders=codec.name in REORDERING and bool(codec.has_b_frames),
-            base=Fraction(stream.time_base or 1 / Fraction(rate)),
-            rate=Fraction(rate),
+            base=Fraction(stream.time_base or 1 / rate),
+            rate=rate,
             aspect=Fraction(stream.sample_aspect_ratio or codec.sample_aspect_ratio or 1),
             header=zlib.crc32(f'{codec.name} {codec.extradata!r}'.encode()),
             interlaced=codec.field_order > 1 and codec.name not in REORDERING,

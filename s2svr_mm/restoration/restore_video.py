@@ -22,6 +22,7 @@ from ..io.output_plan import SourceStreams, TimeRange
 from ..io.packet_log import read_timeline
 from ..io.reader import Frame, FrameSizeError, Reader, VideoInfo
 from ..io.sizes import first_size_change
+from ..io.video import VideoReader
 from ..models.zoo import load_model
 from ..utils.files import disk_errors
 from ..utils.memory import peak_device_memory, peak_host_memory
@@ -96,7 +97,9 @@ def restore_video(
     if size_change == 'stop':
         _check_sizes(reader, start, stop)
     # Frames of images and raw YUV follow one another in steps of one tick.
-    timeline = read_timeline(reader.path, reader.num_frames) if reader.has_streams else None
+    timeline = None
+    if isinstance(reader, VideoReader):
+        timeline = read_timeline(reader.path, reader.stamps)
     target = Target.of(dst)
     restored: list[_Restored] = []
     following: int | None = start
