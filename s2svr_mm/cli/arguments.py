@@ -150,6 +150,12 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         help='pixels that neighbouring tiles share (default: %(default)s)',
     )
     group.add_argument(
+        '--no-scene-cuts',
+        dest='scene_cuts',
+        action='store_false',
+        help='treat the whole video as one scene',
+    )
+    group.add_argument(
         '--tta', action='store_true', help='average over 8 flips and rotations: 8 times slower'
     )
     return group
@@ -157,7 +163,7 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
 
 def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return what :func:`add_restorer` added, as arguments of VideoRestorer."""
-    names = ('device', 'dtype', 'window', 'overlap', 'tile', 'tile_overlap', 'tta')
+    names = ('device', 'dtype', 'window', 'overlap', 'tile', 'tile_overlap', 'tta', 'scene_cuts')
     return {name: getattr(args, name) for name in names}
 
 

@@ -41,6 +41,7 @@ class Settings:
         tile (int, optional): Side of tiles in pixels; 0 for whole frames.
         tile_overlap (int): Pixels that neighbouring tiles share.
         memory_limit (int, optional): Bytes that may be used.
+        scene_cuts (bool): Whether each scene is a clip of its own.
 
     Raises:
         ConfigError: They are not possible.
@@ -52,6 +53,7 @@ class Settings:
     tile: int | None = None
     tile_overlap: int = 64
     memory_limit: int | None = None
+    scene_cuts: bool = True
 
     def __post_init__(self) -> None:
         if self.dtype not in ('auto', *DTYPES):

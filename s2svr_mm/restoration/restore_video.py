@@ -183,7 +183,8 @@ def _restore_stretch(
             decision = restorer.decide([frame.rgb for frame in first])
             beginning = Beginning(decision, size)
             parts.begin(arguments, beginning)
-        segments = Segments.of(beginning.decision.plan, options.segment)
+        scene_cuts = restorer.settings.scene_cuts
+        segments = Segments.of(beginning.decision.plan, options.segment, scene_cuts)
         done = whole_segments(stretch, sinks, parts, segments)
         ending, resumed = parts.ending, segments.frames_before(done)
         restoring = time.monotonic()
@@ -225,6 +226,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
         host_peak=peak_host_memory(),
         device_peak=peak_device_memory(restorer.device),
         encoder=f'{encoder.codec}, {encoder.pix_fmt}' if encoder else '',
+        cuts=[(cut, float(stretch.time(cut) * base)) for cut in ending.cuts],
         damage=_damage(done) if size_change == 'stop' else ending.damage,
         notes=[
             *beginning.decision.notes,

@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain, islice, product
+from itertools import chain, islice, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from torch import nn
 from ..errors import DataError
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
+from .scene_cuts import mark_cuts
 from .windows import (
+    RestoredWindow,
     Tile,
     TilingPlan,
     join_windows,
@@ -32,8 +34,8 @@ class VideoRestorer:
     """Restore videos of any length and size in bounded memory.
 
     The network sees windows over time with overlap, and tiles where whole frames do not fit. What
-    it makes of the overlaps is discarded, for it lacks context there. Windows know nothing of
-    scene cuts: frames beside a cut may lose quality and show a trace of the other shot.
+    it makes of the overlaps is discarded, for it lacks context there. It never sees two scenes at
+    once: a window with a cut in it is restored as two clips.
 
     Args:
         model (nn.Module): A model of mmagic with a ``generator``, or a network alone: frames in
@@ -55,6 +57,8 @@ class VideoRestorer:
             free.
         offload (bool): Whether the hidden states of an S2SVR on a GPU lie in main memory, which
             lets larger windows and tiles fit. Defaults to False.
+        scene_cuts (bool): Whether to look for scene cuts, and restore each scene as a clip of its
+            own. Defaults to True.
 
     Attributes:
         predictor (Predictor): The network on its device.
@@ -76,8 +80,11 @@ class VideoRestorer:
         tta: bool = False,
         memory_limit: int | None = None,
         offload: bool = False,
+        scene_cuts: bool = True,
     ) -> None:
-        self.settings = Settings(dtype, window, overlap, tile, tile_overlap, memory_limit)
+        self.settings = Settings(
+            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts
+        )
         self.predictor = Predictor(model, device, tta, offload)
 
     @property
@@ -147,16 +154,25 @@ class VideoRestorer:
             for note in decision.notes:
                 _log.info(note)
             source = chain(_drained(first), source)
-        for window in self.restore_windows(source, decision):
+        for window in self.restore_windows(self._marked(source), decision):
             yield from window
 
+    def _marked(self, frames: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+        if self.settings.scene_cuts:
+            return mark_cuts(frames, lambda frame: frame)
+        return ((frame, False) for frame in frames)
+
     def restore_windows(
-        self, frames: Iterable[np.ndarray], decision: Decision, resumed: bool = False
+        self,
+        frames: Iterable[tuple[np.ndarray, bool]],
+        decision: Decision,
+        resumed: bool = False,
     ) -> Iterator[np.ndarray]:
         """Restore a stream window by window.
 
         Args:
-            frames (Iterable[np.ndarray]): As for :meth:`restore`.
+            frames (Iterable[tuple[np.ndarray, bool]]): Frames as for :meth:`restore`, and whether
+                a scene begins with each.
             decision (Decision): Windows, tiles and type.
             resumed (bool): Whether the stream starts with a later window than the video's first.
                 Defaults to False.
@@ -169,27 +185,47 @@ class VideoRestorer:
         yield from join_windows(windows, decision.plan, resumed)
 
     def _restored(
-        self, windows: Iterable[tuple[Sequence[np.ndarray], bool]], decision: Decision
-    ) -> Iterator[tuple[np.ndarray, bool]]:
-        """Restore windows, tile by tile: tiles join to rows, and rows to frames."""
-        begun: deque[tuple[list[int], list[Tile], list[Tile], bool]] = deque()
+        self,
+        windows: Iterable[tuple[Sequence[tuple[np.ndarray, bool]], bool]],
+        decision: Decision,
+    ) -> Iterator[RestoredWindow]:
+        """Restore windows scene by scene, and these tile by tile: tiles join to rows and frames."""
+        begun: deque[tuple[list[list[int]], list[Tile], list[Tile], bool, list[int]]] = deque()
         plan: TilingPlan = decision.plan
 
         def clips() -> Iterator[list[np.ndarray]]:
             for window, is_last in windows:
-                height, width, _ = window[0].shape
+                height, width, _ = window[0][0].shape
                 rows = tile_axis(height, plan.tile, plan.tile_overlap)
                 columns = tile_axis(width, plan.tile, plan.tile_overlap)
-                seen, places = thin_out(window)
-                begun.append((places, rows, columns, is_last))
-                for y, x in product(rows, columns):
+                cuts = [place for place, (_, starts) in enumerate(window) if starts]
+                bounds = sorted({0, *cuts, len(window)})
+                scenes = [
+                    thin_out([frame for frame, _ in window[start:stop]])
+                    for start, stop in pairwise(bounds)
+                ]
+                begun.append(([places for _, places in scenes], rows, columns, is_last, cuts))
+                for (seen, _), y, x in product(scenes, rows, columns):
                     yield [frame[y.start : y.stop, x.start : x.stop] for frame in seen]
 
         restored = self.predictor.restore(clips(), decision.dtype)
         for first in restored:
-            places, rows, columns, is_last = begun.popleft()
-            frames = self._joined(chain((first,), restored), rows, columns)
-            yield (frames if len(places) == len(frames) else frames[places]), is_last
+            scenes, rows, columns, is_last, cuts = begun.popleft()
+            tiles = chain((first,), restored)
+            frames = [self._scene(tiles, places, rows, columns) for places in scenes]
+            whole = frames[0] if len(frames) == 1 else np.concatenate(frames)
+            yield RestoredWindow(whole, is_last, cuts)
+
+    def _scene(
+        self,
+        clips: Iterator[np.ndarray],
+        places: list[int],
+        rows: Sequence[Tile],
+        columns: Sequence[Tile],
+    ) -> np.ndarray:
+        """Join the restored tiles of a scene, and repeat what stands for equal frames."""
+        frames = self._joined(clips, rows, columns)
+        return frames if len(places) == len(frames) else frames[places]
 
     def _joined(
         self,

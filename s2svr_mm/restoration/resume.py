@@ -67,6 +67,7 @@ class Ending:
         next_frame (int, optional): Number of the frame, of another size, at which this output ends
             and the input does not; None if the input ends too.
         resized (int): Number of frames that were scaled to the size of the first one.
+        cuts (tuple[int, ...]): Numbers of the frames that a scene begins with, but for the first.
     """
 
     segments: int
@@ -76,6 +77,7 @@ class Ending:
     flaws: str | None = None
     next_frame: int | None = None
     resized: int = 0
+    cuts: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, keyword arguments of this class."""
@@ -157,15 +159,19 @@ class ResumeFolder:
         }
         write_text(self.folder / 'manifest.json', json.dumps(manifest, indent=1))
 
-    def note_input(self, segment: int, content: str, damage: Damage) -> None:
+    def note_input(
+        self, segment: int, content: str, damage: Damage, cuts: tuple[int, ...] = ()
+    ) -> None:
         """Write down what a segment is made of.
 
         Args:
             segment (int): Its number.
             content (str): Fingerprint of the input's content.
             damage (Damage): What was wrong with the pictures so far.
+            cuts (tuple[int, ...]): Numbers of its frames that a scene begins with. Defaults to
+                none.
         """
-        noted = {'content': content, 'damage': asdict(damage)}
+        noted = {'content': content, 'damage': asdict(damage), 'cuts': cuts}
         write_text(self._input(segment), json.dumps(noted))
 
     def input_of(self, segment: int) -> tuple[str, Damage]:
@@ -175,6 +181,10 @@ class ResumeFolder:
             return '', Damage()
         noted = json.loads(path.read_text(encoding='utf-8'))
         return noted['content'], Damage.from_json(noted['damage'])
+
+    def cuts_of(self, segment: int) -> list[int]:
+        """Numbers of a segment's frames that a scene begins with."""
+        return json.loads(self._input(segment).read_text(encoding='utf-8'))['cuts']
 
     def noted_inputs(self) -> list[int]:
         """Numbers of all segments that :meth:`note_input` was called for."""

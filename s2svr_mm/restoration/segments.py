@@ -4,7 +4,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from ..io.reader import Frame, FrameSizeError, Reader
 from ..io.timeline import Timeline
 from .restorer import VideoRestorer
 from .resume import Beginning, Ending, ResumeFolder
+from .scene_cuts import REACH, mark_cuts
 from .sinks import Sink
 from .threads import BackgroundCalls, Prefetcher
 from .windows import TilingPlan
@@ -32,15 +33,17 @@ class Segments:
     Attributes:
         plan (TilingPlan): The windows.
         length (int): Windows of a segment.
+        reach (int): Frames on either side of one that tell whether a scene begins with it.
     """
 
     plan: TilingPlan
     length: int
+    reach: int = 0
 
     @classmethod
-    def of(cls, plan: TilingPlan, frames: int) -> 'Segments':
+    def of(cls, plan: TilingPlan, frames: int, scene_cuts: bool) -> 'Segments':
         """Group windows into segments of about so many frames."""
-        return cls(plan, math.ceil(frames / plan.step))
+        return cls(plan, math.ceil(frames / plan.step), REACH if scene_cuts else 0)
 
     def first_window(self, segment: int) -> int:
         """Return the window to begin with: the one before the segment's, as it fades into them."""
@@ -51,11 +54,14 @@ class Segments:
         return self.plan.frames_before(segment * self.length)
 
     def needs(self, segment: int) -> tuple[int, int]:
-        """First frame, and the one after the last, that a segment's content depends on."""
+        """First frame, and the one after the last, that a segment's content depends on.
+
+        The first one may lie before the first of all.
+        """
         last = (segment + 1) * self.length - 1
         # One more: that there is one tells the window from a last one.
         stop = last * self.plan.step + self.plan.window + 1
-        return self.first_window(segment) * self.plan.step, stop
+        return self.first_window(segment) * self.plan.step - self.reach, stop + self.reach
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Stretch:
     def fingerprint(self, first: int, stop: int | None) -> str:
         """Hash of the input's content from a frame to before another, counted from the start."""
         until = self.stop if stop is None else self.start + stop
-        return self.reader.fingerprint(self.start + first, until)
+        return self.reader.fingerprint(max(self.start + first, 0), until)
 
 
 class FrameStream:
@@ -110,6 +116,22 @@ class FrameStream:
         self._stretch, self._first, self._size = stretch, first, size
         self.next_frame: int | None = None
         self.resized = 0
+
+    def marked(self, reach: int) -> Iterator[tuple[Frame, bool]]:
+        """Yield each frame and whether a scene begins with it.
+
+        Args:
+            reach (int): Frames on either side that are looked at; 0 for no scene cuts.
+        """
+        if not reach:
+            yield from ((frame, False) for frame in self)
+            return
+        first = self._stretch.start + self._first
+        before: list[Frame] = []
+        # Those before the stretch may be damaged, and are not in the output.
+        with suppress(DataError):
+            before = self._stretch.reader.read(range(max(first - reach, 0), first))
+        yield from mark_cuts(self, lambda frame: frame.rgb, [frame.rgb for frame in before])
 
     def __iter__(self) -> Iterator[Frame]:
         start: int | None = self._stretch.start + self._first
@@ -168,7 +190,8 @@ def restore_segments(
     count = segments.frames_before(done)
     fresh = stretch.start + count
     stream = FrameStream(stretch, segments.first_window(done) * segments.plan.step, beginning.size)
-    pending: deque[Frame] = deque()
+    pending: deque[tuple[Frame, bool]] = deque()
+    cuts: list[int] = []
     last: Frame | None = None
     segment = done
     # By the calls before this one, which have read other frames.
@@ -176,7 +199,7 @@ def restore_segments(
     with ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.abandon)
-        source = Prefetcher(stream, _FRAMES_AHEAD)
+        source = Prefetcher(stream.marked(segments.reach), _FRAMES_AHEAD)
         stack.callback(source.close)
         writer = BackgroundCalls(segments.plan.step)
         stack.callback(writer.abandon)
@@ -190,14 +213,15 @@ def restore_segments(
         def finish(is_last: bool) -> None:
             # First, for a segment whose input is not known is restored again.
             content = _input(stretch, segments, segment, is_last)
-            writer.add(partial(parts.note_input, segment, content, damage()))
+            writer.add(partial(parts.note_input, segment, content, damage(), tuple(cuts)))
+            cuts.clear()
             each(lambda sink: sink.finish())
 
-        def arriving() -> Iterator[np.ndarray]:
-            for frame in source:
+        def arriving() -> Iterator[tuple[np.ndarray, bool]]:
+            for frame, starts in source:
                 if frame.index >= fresh:
-                    pending.append(replace(frame, time=stretch.time(frame.index)))
-                yield frame.rgb
+                    pending.append((replace(frame, time=stretch.time(frame.index)), starts))
+                yield frame.rgb, starts
 
         restored = restorer.restore_windows(arriving(), beginning.decision, resumed=bool(done))
         try:
@@ -208,7 +232,9 @@ def restore_segments(
                     segment = number // segments.length
                     each(partial(_start, segment))
                 for image in window:
-                    last = pending.popleft()
+                    last, starts = pending.popleft()
+                    if starts and last.index > stretch.start:
+                        cuts.append(last.index)
                     each(partial(_write, last, image))
                     writer.add(bar.update)
                 count += len(window)
@@ -230,6 +256,7 @@ def restore_segments(
         flaws=None if flaws.is_incomplete else told,
         next_frame=stream.next_frame,
         resized=stream.resized,
+        cuts=tuple(cut for number in range(segment + 1) for cut in parts.cuts_of(number)),
     )
     parts.end(ending)
     return ending

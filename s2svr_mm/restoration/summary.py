@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from .planning import Decision
 
+# Cuts that a summary names; all are in :attr:`Summary.cuts`.
+_LISTED = 20
+
 
 @dataclass
 class Summary:
@@ -24,6 +27,8 @@ class Summary:
         host_peak (int): Peak of main memory, bytes.
         device_peak (int): Peak of the GPU's memory, bytes; 0 on a CPU.
         encoder (str): Encoder and pixel format; empty for frames.
+        cuts (list[tuple[int, float]]): Frames that a scene begins with, by number and seconds in
+            the input; the first frame is not among them.
         damage (str, optional): What is missing in the output, for the input lacks it.
         notes (list[str]): What else there is to know.
     """
@@ -40,6 +45,7 @@ class Summary:
     host_peak: int
     device_peak: int
     encoder: str
+    cuts: list[tuple[int, float]]
     damage: str | None
     notes: list[str] = field(default_factory=list)
 
@@ -54,11 +60,18 @@ class Summary:
             f'{self.decision} on {self.device}',
             f'peak memory {self.host_peak / 2**20:.0f} MB'
             + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),
+            *([_scenes(self.cuts)] if self.cuts else []),
             *(f'note: {note}' for note in self.notes),
         ]
         if self.damage:
             lines.append(f'warning: only the good part was restored. {self.damage}')
         return '\n'.join(lines)
+
+
+def _scenes(cuts: Sequence[tuple[int, float]]) -> str:
+    listed = ', '.join(f'{frame} ({seconds:.2f} s)' for frame, seconds in cuts[:_LISTED])
+    more = f' and {len(cuts) - _LISTED} more' if len(cuts) > _LISTED else ''
+    return f'{len(cuts) + 1} scenes, each restored by itself; cuts before frames {listed}{more}'
 
 
 def joined(summaries: Sequence[Summary]) -> Summary:
@@ -83,6 +96,7 @@ def joined(summaries: Sequence[Summary]) -> Summary:
         resumed=sum(summary.resumed for summary in summaries),
         seconds=sum(summary.seconds for summary in summaries),
         restoring=sum(summary.restoring for summary in summaries),
+        cuts=[cut for summary in summaries for cut in summary.cuts],
         host_peak=max(summary.host_peak for summary in summaries),
         device_peak=max(summary.device_peak for summary in summaries),
         damage=next((summary.damage for summary in summaries if summary.damage), None),

@@ -2,8 +2,7 @@
 """Windows over time and tiles over the frame, which a network can take at once.
 
 Neighbours overlap. Near its ends a window or tile lacks context, so what is made of these is
-discarded; in the middle of the overlap one fades into the next. Windows know nothing of scene
-cuts: the frames beside a cut are restored with those of the other shot in view.
+discarded; in the middle of the overlap one fades into the next, or gives way to it at a scene cut.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -117,13 +116,27 @@ def thin_out(frames: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[int]]
     return seen, places
 
 
+class RestoredWindow(NamedTuple):
+    """What a network makes of a window.
+
+    Attributes:
+        frames (np.ndarray): (t, h, w, 3).
+        is_last (bool): Whether the video ends with it.
+        cuts (Sequence[int]): Places of the frames that a scene begins with.
+    """
+
+    frames: np.ndarray
+    is_last: bool
+    cuts: Sequence[int] = ()
+
+
 def join_windows(
-    windows: Iterable[tuple[np.ndarray, bool]], plan: TilingPlan, resumed: bool = False
+    windows: Iterable[RestoredWindow], plan: TilingPlan, resumed: bool = False
 ) -> Iterator[np.ndarray]:
     """Join restored windows.
 
     Args:
-        windows (Iterable): Frames (t, h, w, 3) of each window and whether it is the last one.
+        windows (Iterable[RestoredWindow]): The windows.
         plan (TilingPlan): How long the windows are.
         resumed (bool): Whether the first one is not the video's first. It then only fades into
             the next one. Default: False.
@@ -132,18 +145,38 @@ def join_windows(
         np.ndarray: What each window adds to the video, (k, h, w, 3). Of a resumed stream's first
         window nothing is yielded.
     """
-    fading: np.ndarray | None = None
-    for number, (window, is_last) in enumerate(windows):
+    shared: np.ndarray | None = None
+    for number, (window, is_last, cuts) in enumerate(windows):
         start = plan.fade_start if number else 0
         stop = len(window) if is_last else plan.step + plan.fade_start
-        if fading is not None:
-            for i, old in enumerate(fading):
-                weight = np.float32((i + 1) / (len(fading) + 1))
-                new = window[start + i]
-                blend(old, new, weight, out=new)
+        if shared is not None:
+            _take_over(shared, window[start:], [cut - start for cut in cuts], plan)
         if number or not resumed:
             yield window[start:stop]
-        fading = None if is_last else window[stop : stop + plan.fade].copy()
+        shared = None if is_last else window[stop : plan.window].copy()
+
+
+def _take_over(old: np.ndarray, new: np.ndarray, cuts: Sequence[int], plan: TilingPlan) -> None:
+    """Go over from a window to the next one, in the frames that both have.
+
+    At a cut that is at once: the old window has all of the scene before that the new one has, and
+    more, and the new one all of the scene after. Elsewhere one fades into the other.
+
+    Args:
+        old (np.ndarray): The old window's last frames.
+        new (np.ndarray): The new window's frames from the same place on; those that come from the
+            old one are changed.
+        cuts (Sequence[int]): Places of the frames, counted from there, that a scene begins with.
+        plan (TilingPlan): How long the windows are.
+    """
+    cut = next((cut for cut in cuts if -plan.fade_start <= cut <= len(old)), None)
+    if cut is not None:
+        # The window after the next one takes over from frames of the new one alone.
+        count = min(max(cut, 0), plan.step)
+        new[:count] = old[:count]
+        return
+    for i in range(plan.fade):
+        blend(old[i], new[i], np.float32((i + 1) / (plan.fade + 1)), out=new[i])
 
 
 class Tile(NamedTuple):

@@ -11,6 +11,7 @@ from helpers.restoring import Stop, content, run
 
 from s2svr_mm.errors import DataError
 from s2svr_mm.restoration import restore_video as pipeline
+from s2svr_mm.restoration.scene_cuts import REACH
 
 
 @pytest.fixture
@@ -120,8 +121,8 @@ class TestOtherContent:
         cv2.imwrite(str(folder / f'{changed:08d}.png'), moving_clip(1, 24, 32, seed=1)[0])
         resumed = run(folder, tmp_path / 'out', segment=4).resumed
         assert resumed <= changed
-        # The first segment sees the frames up to the ninth.
-        assert (resumed > 0) == (changed > 8)
+        # The first segment sees the frames up to the ninth, and what tells cuts among them.
+        assert (resumed > 0) == (changed > 8 + REACH)
         run(folder, tmp_path / 'straight', segment=4)
         assert content(tmp_path / 'out') == content(tmp_path / 'straight')
 

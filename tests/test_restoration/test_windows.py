@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from s2svr_mm.restoration.windows import (
+    RestoredWindow,
     TilingPlan,
     join_windows,
     place,
@@ -29,9 +30,12 @@ PLANS = [
 @pytest.mark.parametrize('length', [0, 1, 2, 6, 7, 13, 24, 61])
 def test_windows_join_to_what_they_were_cut_from(plan, length):
     clip = np.arange(length, dtype=np.uint8).repeat(3).reshape(length, 1, 1, 3)
-    windows = [(np.stack(frames), last) for frames, last in sliding_windows(clip, plan)]
-    assert [last for _, last in windows] == [False] * (len(windows) - 1) + [True] * bool(length)
-    assert all(len(window) == plan.window for window, last in windows if not last)
+    pairs = sliding_windows(clip, plan)
+    windows = [RestoredWindow(np.stack(frames), last) for frames, last in pairs]
+    assert [window.is_last for window in windows] == [False] * (len(windows) - 1) + [True] * bool(
+        length
+    )
+    assert all(len(w.frames) == plan.window for w in windows if not w.is_last)
     joined = list(join_windows(windows, plan))
     assert np.array_equal(np.concatenate([*joined, clip[:0]]), clip)
     done = 0
@@ -50,7 +54,7 @@ def test_resumed_windows_are_those_of_the_whole_video(plan):
         windows = []
         for window, last in sliding_windows(numbers, plan):
             noise = np.random.default_rng(window[0]).integers(0, 256, (len(window), 2, 2, 3))
-            windows.append((noise.astype(np.uint8), last))
+            windows.append(RestoredWindow(noise.astype(np.uint8), last))
         return list(join_windows(windows, plan, resumed))
 
     whole = restored(clip, False)
@@ -79,9 +83,26 @@ def test_tiles_share_their_overlap(overlap):
 
 def test_windows_fade_into_each_other():
     plan = TilingPlan(12, 8)
-    windows = [(np.full((12, 1, 1, 3), value, np.uint8), value == 200) for value in (0, 200)]
+    windows = [
+        RestoredWindow(np.full((12, 1, 1, 3), value, np.uint8), value == 200) for value in (0, 200)
+    ]
     values = np.concatenate(list(join_windows(windows, plan)))[:, 0, 0, 0]
     assert values.tolist() == [0] * 6 + [40, 80, 120, 160] + [200] * 6
+
+
+@pytest.mark.parametrize(
+    ('cut', 'new_from'),
+    [(0, 2), (1, 2), (2, 2), (3, 3), (5, 5), (6, 6), (8, 6)],
+)
+def test_windows_give_way_to_each_other_at_a_cut(cut, new_from):
+    """As far as the frames are not left to a third window, and later than those written."""
+    plan = TilingPlan(12, 8)
+    windows = [
+        RestoredWindow(np.full((12, 1, 1, 3), value, np.uint8), value == 200, cuts)
+        for value, cuts in ((0, [4 + cut]), (200, [cut]))
+    ]
+    values = np.concatenate(list(join_windows(windows, plan)))[:, 0, 0, 0]
+    assert values.tolist() == [0] * (4 + new_from) + [200] * (12 - new_from)
 
 
 def test_no_more_than_a_window_is_held():
