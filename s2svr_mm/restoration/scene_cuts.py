@@ -103,7 +103,7 @@ def _is_cut(looks: deque[_Look], ahead: int) -> bool:
         return False
     # That of a fade's first frame from black is nothing beside what it fades to.
     scale = max(difference.contrast for difference in near) + _NOISE
-    usual = np.median([d.unexplained for d in near if d is not here] or [0.0])
+    usual = float(np.median([d.unexplained for d in near if d is not here] or [0.0]))
     if here.unexplained < max(_LEAST * scale, _TIMES * usual):
         return False
     return not _comes_back([look.luma for look in around], at)
@@ -127,7 +127,7 @@ def _difference(one: np.ndarray, other: np.ndarray) -> _Difference:
 
 
 def _one_way(source: np.ndarray, target: np.ndarray) -> _Difference:
-    around = cv2.copyMakeBorder(source, *[_SHIFT] * 4, cv2.BORDER_REPLICATE)
+    around = cv2.copyMakeBorder(source, _SHIFT, _SHIFT, _SHIFT, _SHIFT, cv2.BORDER_REPLICATE)
     unexplained, contrasts = [], []
     for y, x in product(range(0, _HEIGHT, _BLOCK_HEIGHT), range(0, _WIDTH, _BLOCK_WIDTH)):
         block = target[y : y + _BLOCK_HEIGHT, x : x + _BLOCK_WIDTH]
