@@ -267,7 +267,9 @@ def _with_stream(
     foreign = codec_name(stream).startswith(plan.container.foreign)
     if plan.container.even and stream.type == 'audio':
         foreign = foreign or _is_broken(source.timeline.copied[stream.index], stream)
-    if not foreign and not rehearsal.fault(replace(plan, copied=(stream.index,), converted={})):
+    alone = replace(plan, copied=(stream.index,), converted={})
+    fault = 'not as it is' if foreign else rehearsal.fault(alone)
+    if fault is None:
         return replace(plan, copied=(*plan.copied, stream.index))
     encoder: str | None = plan.container.sound
     if stream.type == 'subtitle':
@@ -281,7 +283,10 @@ def _with_stream(
                 converted={**plan.converted, **converted},
                 notes=(*plan.notes, f'{_name(stream)} is converted: {encoder}'),
             )
-    advice = rehearsal.another(replace(plan, copied=(stream.index,), converted={}))
+    advice = rehearsal.another(alone)
+    if not advice:
+        # It is the stream's fault and not the container's.
+        advice = f'nor do others ({fault}). If it is damaged, '
     raise EncodingError(
         f'{plan.suffix} files do not hold {codec_name(stream)}, the codec of '
         f'{source.path} stream {stream.index} ({stream.type}): '

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
+from helpers.fuzzing import write_clip
 from helpers.videos import (
     break_packet,
     copy_packets,
@@ -323,6 +324,15 @@ class TestDamage:
         assert 'cut off' in str(reader.damage)
         with pytest.raises(DataError, match=rf'{name} is damaged.*cut off'):
             VideoReader(str(path), strict=True)
+
+    @pytest.mark.parametrize('missing', [1, 4600])
+    def test_raw_frames_of_which_the_last_is_cut_off(self, tmp_path, missing):
+        path = write_clip('y4m', tmp_path)
+        assert VideoReader(str(path)).damage is None
+        path.write_bytes(path.read_bytes()[:-missing])
+        reader = VideoReader(str(path))
+        assert len(reader) == 15
+        assert 'its last frame is not whole' in str(reader.damage)
 
     def test_a_file_that_is_cut_off_behind_its_index(self, tmp_path):
         path = tmp_path / 'a.mp4'
