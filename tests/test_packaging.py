@@ -85,7 +85,7 @@ def declared(*extras: str) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     found = imported_from('s2svr_mm') | imported_from('tools')
-    assert found <= declared('flow')
+    assert found <= declared('flow', 'web')
     assert {'torch', 'mmcv-lite', 'pillow', 'tqdm', 'mmflow'} <= found
 
 
@@ -160,7 +160,7 @@ class TestWheel:
         assert metadata['Version'] == s2svr_mm.__version__
         assert metadata['License-Expression'] == 'Apache-2.0'
         assert 'mmcv-lite<2.2,>=2.1' in metadata.get_all('Requires-Dist')
-        assert metadata.get_all('Provides-Extra') == ['flow', 'tested', 'docs', 'dev']
+        assert metadata.get_all('Provides-Extra') == ['flow', 'web', 'tested', 'docs', 'dev']
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from .reporting import exit_on_user_error
 
 COMMANDS = {
     'restore': 'restore a video, a folder of frames or raw YUV',
+    'web': 'serve a page that restores videos',
     'compare': 'compare networks on clips: table, figures, report',
     'models': 'list the bundled models',
     'train': 'train the model of a config',

@@ -230,20 +230,9 @@ def choose_plan(
     plans = [TilingPlan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
     needs = []
     for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
-        pixels = _largest_tile(plan, size)
-        network = cost.of(plan.window, pixels)
-        # Input: the window, its frames or tiles as one array, what waits to come. Output: the
-        # window, the one before whose last frames are being encoded, a row of tiles.
-        part = min(plan.tile / size[0], 1) if plan.tile else 0
-        frames = plan.window * (1 + (part or 1)) + 6 + scale**2 * plan.window * (2 + part)
-        frames *= 3 * sample_bytes * size[0] * size[1]
-        if host_budget is None:
-            network, frames = network + frames, 0
-        else:
-            # The clip that comes to the GPU and the one that goes while another is computed.
-            network += plan.window * pixels * 3 * sample_bytes * 2 * (1 + scale**2)
-            # torch rounds pinned memory up to powers of two.
-            frames += plan.window * pixels * 2 * cost.host_per_frame
+        network, frames = memory_needed(
+            plan, size, scale, sample_bytes, cost, apart=host_budget is not None
+        )
         if network <= budget and frames <= (host_budget or 0):
             return plan
         needs.append((network + frames, plan))
@@ -254,6 +243,43 @@ def choose_plan(
         f'tiles of {plan.tile or max(size)} pixels, and {usable / 2**30:.2g} GB may be used: free '
         'some memory, or set a smaller --window, --overlap or --tile'
     )
+
+
+def memory_needed(
+    plan: TilingPlan,
+    size: tuple[int, int],
+    scale: int,
+    sample_bytes: int,
+    cost: NetworkCost,
+    apart: bool,
+) -> tuple[float, float]:
+    """Estimate the memory that a plan takes, beyond the program and the weights.
+
+    Args:
+        plan (TilingPlan): Windows and tiles.
+        size (tuple[int, int]): Height and width of the input.
+        scale (int): Size of the output over that of the input.
+        sample_bytes (int): Bytes of one sample of a frame, 1 or 2.
+        cost (NetworkCost): What the network needs.
+        apart (bool): Whether frames lie in other memory than the network's, as with a GPU.
+
+    Returns:
+        tuple[float, float]: Bytes where the network is, and in main memory if that is ``apart``,
+        else 0.
+    """
+    pixels = _largest_tile(plan, size)
+    network = cost.of(plan.window, pixels)
+    # Input: the window, its frames or tiles as one array, what waits to come. Output: the window,
+    # the one before whose last frames are being encoded, a row of tiles.
+    part = min(plan.tile / size[0], 1) if plan.tile else 0
+    frames = plan.window * (1 + (part or 1)) + 6 + scale**2 * plan.window * (2 + part)
+    frames *= 3 * sample_bytes * size[0] * size[1]
+    if not apart:
+        return network + frames, 0
+    # The clip that comes to the GPU and the one that goes while another is computed.
+    network += plan.window * pixels * 3 * sample_bytes * 2 * (1 + scale**2)
+    # torch rounds pinned memory up to powers of two.
+    return network, frames + plan.window * pixels * 2 * cost.host_per_frame
 
 
 def work(plan: TilingPlan, size: tuple[int, int]) -> float:

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """A headless Chromium, driven over the W3C WebDriver protocol by its chromedriver."""
 
+import base64
 import json
 import shutil
 import socket
@@ -61,9 +62,41 @@ class Browser:
         except HTTPError as error:
             raise RuntimeError(json.load(error)['value']['message']) from None
 
-    def open(self, path: Path) -> None:
-        """Open a file."""
-        self._call('/url', {'url': path.resolve().as_uri()})
+    def open(self, place: Path | str) -> None:
+        """Open a file or an address."""
+        url = place if isinstance(place, str) else place.resolve().as_uri()
+        self._call('/url', {'url': url})
+
+    def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
+        """Run JavaScript again and again until it returns something true."""
+        end = time.monotonic() + seconds
+        while not (found := self.run(script, *arguments)):
+            if time.monotonic() > end:
+                raise TimeoutError(f'{script} within {seconds} s; the page has:\n{self.text()}')
+            time.sleep(0.1)
+        return found
+
+    def text(self) -> str:
+        """What is to be read on the page."""
+        return self.run('return document.body.innerText')
+
+    def screenshot(self) -> bytes:
+        """The window's content, a PNG."""
+        return base64.b64decode(self._call('/screenshot', method='GET'))
+
+    def emulate(self, width: int, height: int, dark: bool = False) -> None:
+        """Show pages as on a screen of another size, or of one whose owner prefers dark."""
+        scheme = {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}
+        for command, given in {
+            'Emulation.setDeviceMetricsOverride': {
+                'width': width,
+                'height': height,
+                'deviceScaleFactor': 1,
+                'mobile': width < 600,
+            },
+            'Emulation.setEmulatedMedia': {'features': [scheme]},
+        }.items():
+            self._call('/goog/cdp/execute', {'cmd': command, 'params': given})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run JavaScript that may ``return`` something."""

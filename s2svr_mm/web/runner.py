@@ -1,0 +1,174 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Jobs one after the other, each in a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from .jobs import LATEST, OUTCOME, Job, JobStore
+
+_BAR = re.compile(rb'(\d+)/(\d+) \[')
+# What is kept of the last words of a process.
+_TAIL = 4000
+_PATIENCE = 10.0
+
+
+class Runner:
+    """Runs what is queued, until it is closed; what it leaves is resumed by the next one.
+
+    Args:
+        store (JobStore): The jobs.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = False
+        self._current: tuple[Job, subprocess.Popen[bytes]] | None = None
+        self._stopped: set[str] = set()
+        for job in store.all():
+            # Its server ended before it did.
+            if job.state == 'running':
+                store.update(job, state='queued')
+        self._thread = threading.Thread(target=self._run_all, daemon=True)
+
+    def start(self) -> None:
+        """Begin with what is queued."""
+        self._thread.start()
+
+    def enqueue(self, job: Job, **changes: Any) -> None:
+        """Put a job, with changes to it, at the end of the queue."""
+        self._store.update(job, state='queued', queued=time.time(), message='', **changes)
+        self._wake.set()
+
+    def stop(self, job: Job) -> None:
+        """Stop a job; what is done of it is kept."""
+        with self._lock:
+            if self._current and self._current[0] is job:
+                self._stopped.add(job.id)
+                _end(self._current[1])
+            elif job.state == 'queued':
+                self._store.update(job, state='stopped')
+
+    def close(self) -> None:
+        """End what runs, as if the server were killed, and wait for that."""
+        with self._lock:
+            self._closing = True
+            if self._current:
+                _end(self._current[1])
+        self._wake.set()
+        self._thread.join(2 * _PATIENCE)
+
+    def _run_all(self) -> None:
+        while not self._closing:
+            self._wake.clear()
+            job = self._begin_next()
+            if job is None:
+                self._wake.wait()
+            else:
+                self._finish(job)
+
+    def _begin_next(self) -> Job | None:
+        with self._lock:
+            waiting = [job for job in self._store.all() if job.state == 'queued']
+            if self._closing or not waiting:
+                return None
+            job = min(waiting, key=lambda job: job.queued)
+            folder = self._store.folder(job)
+            (folder / OUTCOME).unlink(missing_ok=True)
+            self._note(job, state='running', rate=None, left=None)
+            self._current = job, _worker(folder)
+            return job
+
+    def _finish(self, job: Job) -> None:
+        assert self._current is not None
+        process, folder = self._current[1], self._store.folder(job)
+        last_words = b''
+        for text in self._follow(job, process):
+            last_words = (last_words + text)[-_TAIL:]
+        status = process.wait()
+        with self._lock:
+            self._current = None
+            stopped = job.id in self._stopped
+            self._stopped.discard(job.id)
+            if self._closing and not (folder / OUTCOME).is_file():
+                return
+        self._note(job, left=None, **self._outcome(folder, status, stopped, last_words))
+
+    def _note(self, job: Job, **changes: Any) -> None:
+        """Change a job; a full disk is no reason for the queue to end."""
+        try:
+            self._store.update(job, **changes)
+        except OutputError as error:
+            warnings.warn(str(error), stacklevel=2)
+
+    def _follow(self, job: Job, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+        """Yield what a process writes, and note the progress that its bar shows."""
+        assert process.stderr is not None
+        latest = self._store.folder(job) / LATEST
+        first: tuple[float, int] | None = None
+        pending = b''
+        while text := os.read(process.stderr.fileno(), 65536):
+            yield text
+            pending += text
+            found = _BAR.findall(pending)
+            pending = pending[-200:].rpartition(b'[')[2]
+            if not found:
+                continue
+            now, done, total = time.monotonic(), *map(int, found[-1])
+            if first is None or done < first[1]:
+                first = now, done
+            speed = (done - first[1]) / (now - first[0]) if done > first[1] else None
+            left = (total - done) / speed if speed else None
+            seen = latest.stat().st_mtime_ns if latest.is_file() else 0
+            self._note(job, done=done, total=total, rate=speed, left=left, latest=seen)
+
+    def _outcome(self, folder: Path, status: int, stopped: bool, last: bytes) -> dict[str, Any]:
+        try:
+            outcome = json.loads((folder / OUTCOME).read_text(encoding='utf-8'))
+        except FileNotFoundError:
+            if stopped:
+                return {'state': 'stopped'}
+            words = re.split(r'[\r\n]+', last.decode(errors='replace').strip())
+            cause = (
+                'it was killed, perhaps for want of memory' if status < 0 else f'status {status}'
+            )
+            told = '\n'.join(word for word in words[-5:] if not _BAR.search(word.encode()))
+            return {'state': 'failed', 'message': f'The work ended early ({cause}).\n{told}'}
+        if 'message' in outcome:
+            outcome['message'] = self._store.told(outcome['message'])
+        return outcome
+
+
+def _worker(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, '-m', f'{__package__}.worker', str(folder)]
+    env = {**os.environ, 'S2SVR_MM_REGISTER': '1', 'PYTHONIOENCODING': 'utf-8'}
+    # Not of the terminal's group: a Ctrl-C there is for the server, which then ends it.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=env,
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a worker by the end of its input; by force where it does not listen."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
