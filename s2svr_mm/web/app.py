@@ -78,25 +78,25 @@ class Site:
         ]
 
     async def page(self, request: Request) -> Response:
-        """The page."""
+        """Serve the page."""
         return FileResponse(PAGE / 'index.html')
 
     async def offers(self, request: Request) -> Response:
-        """What can be done, and the bound of uploads."""
+        """List what can be done, and the bound of uploads."""
         content = {'tasks': list_tasks(), 'max_upload': self._max_upload, 'preview': FRAMES}
         return JSONResponse(content)
 
     async def files(self, request: Request) -> Response:
-        """A folder's videos and folders."""
+        """List a folder's videos and folders."""
         folder = request.query_params.get('folder', '')
         return JSONResponse(await run_in_threadpool(list_folder, self._root, folder))
 
     async def jobs(self, request: Request) -> Response:
-        """All jobs."""
+        """List all jobs."""
         return JSONResponse(self._all())
 
     async def events(self, request: Request) -> Response:
-        """All jobs at each change, as server-sent events."""
+        """List all jobs at each change, as server-sent events."""
         return StreamingResponse(self._news(), media_type='text/event-stream')
 
     async def _news(self) -> AsyncIterator[str]:
@@ -184,7 +184,7 @@ class Site:
         return JSONResponse({})
 
     async def file(self, request: Request) -> Response:
-        """A file of a job."""
+        """Serve a file of a job."""
         job, name = self._job(request), request.path_params['name']
         folder, headers = self._store.folder(job), {}
         if name == 'result' and job.kind == 'restore' and job.state == 'done':
@@ -205,7 +205,7 @@ class Site:
             raise HTTPException(404, 'there is no such job') from None
 
     async def _video(self, request: Request) -> tuple[Path, bool]:
-        """The video that a request uploads or names, and whether it was uploaded."""
+        """Return the video that a request uploads or names, and whether it was uploaded."""
         if request.method == 'PUT':
             return await self._receive(request), True
         path = (await _json(request)).get('path')

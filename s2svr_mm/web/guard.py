@@ -62,7 +62,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_guarded)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """What to answer instead of the app, if anything."""
+        """Return what to answer instead of the app, if anything."""
         headers = Headers(scope=scope)
         host = headers.get('host', '')
         if _name_of(host) not in self._hosts:

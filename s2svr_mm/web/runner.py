@@ -37,9 +37,10 @@ class Runner:
         self._current: tuple[Job, subprocess.Popen[bytes]] | None = None
         self._stopped: set[str] = set()
         for job in store.all():
-            # Its server ended before it did.
+            # Its server ended before it did, or just after.
             if job.state == 'running':
-                store.update(job, state='queued')
+                outcome = self._outcome(store.folder(job))
+                store.update(job, **(outcome or {'state': 'queued'}))
         self._thread = threading.Thread(target=self._run_all, daemon=True)
 
     def start(self) -> None:
@@ -103,7 +104,10 @@ class Runner:
             self._stopped.discard(job.id)
             if self._closing and not (folder / OUTCOME).is_file():
                 return
-        self._note(job, left=None, **self._outcome(folder, status, stopped, last_words))
+        outcome = self._outcome(folder)
+        if outcome is None:
+            outcome = {'state': 'stopped'} if stopped else _early_end(status, last_words)
+        self._note(job, left=None, **outcome)
 
     def _note(self, job: Job, **changes: Any) -> None:
         """Change a job; a full disk is no reason for the queue to end."""
@@ -133,21 +137,23 @@ class Runner:
             seen = latest.stat().st_mtime_ns if latest.is_file() else 0
             self._note(job, done=done, total=total, rate=speed, left=left, latest=seen)
 
-    def _outcome(self, folder: Path, status: int, stopped: bool, last: bytes) -> dict[str, Any]:
+    def _outcome(self, folder: Path) -> dict[str, Any] | None:
+        """Return what came of a job, as its worker says; None if it did not come to that."""
         try:
             outcome = json.loads((folder / OUTCOME).read_text(encoding='utf-8'))
         except FileNotFoundError:
-            if stopped:
-                return {'state': 'stopped'}
-            words = re.split(r'[\r\n]+', last.decode(errors='replace').strip())
-            cause = (
-                'it was killed, perhaps for want of memory' if status < 0 else f'status {status}'
-            )
-            told = '\n'.join(word for word in words[-5:] if not _BAR.search(word.encode()))
-            return {'state': 'failed', 'message': f'The work ended early ({cause}).\n{told}'}
+            return None
         if 'message' in outcome:
             outcome['message'] = self._store.told(outcome['message'])
         return outcome
+
+
+def _early_end(status: int, last: bytes) -> dict[str, Any]:
+    """Report a worker that ended by itself, with its last words but for the bar."""
+    words = re.split(r'[\r\n]+', last.decode(errors='replace').strip())
+    told = '\n'.join(word for word in words[-5:] if not _BAR.search(word.encode()))
+    cause = 'killed, perhaps for want of memory' if status < 0 else f'status {status}'
+    return {'state': 'failed', 'message': f'The work ended early ({cause}).\n{told}'}
 
 
 def _worker(folder: Path) -> subprocess.Popen[bytes]:

@@ -77,7 +77,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _token(path: Path) -> str:
-    """The secret of a folder's page: the same for the next server, or pages would be shut out."""
+    """Return a folder's secret: the same for the next server, or pages would be shut out."""
     if not path.is_file():
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w') as file:
             file.write(secrets.token_urlsafe(24))

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DataError
 from ..io.clips import natural_key, open_reader
 from ..io.paths import VIDEO_SUFFIXES, suffix_of
+from ..io.video import VideoReader
 from ..io.video_index import open_video, video_stream
 
 _LONGEST_STEM = 40
@@ -96,7 +97,7 @@ def describe(path: Path) -> dict[str, Any]:
         'frames': reader.num_frames,
         'seconds': round(length, 3),
         'rate': round(rate, 3),
-        'codec': _codec(path) if reader.has_streams else suffix_of(path.name)[1:],
+        'codec': _codec(path) if isinstance(reader, VideoReader) else suffix_of(path.name)[1:],
         'bytes': path.stat().st_size,
         'notes': [*reader.notes, *damage],
     }

@@ -102,9 +102,8 @@ def restore(job: Job, folder: Path) -> dict[str, Any]:
     done['playable'] = []
     try:
         resize = settings.size_change == 'scale'
-        source = make_playable(Path(job.source), folder / 'play-input', settings.frames, resize)
-        result = make_playable(target, folder / 'play-result')
-        done['playable'] = [source.name, result.name]
+        names = make_playable(Path(job.source), target, folder, settings.frames, resize)
+        done['playable'] = names
     except (S2SVRError, av.FFmpegError) as error:
         done.setdefault('notes', []).append(f'the result can not be played in the page: {error}')
     return done

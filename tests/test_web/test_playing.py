@@ -29,48 +29,56 @@ def test_is_playable(tmp_path, name, given, expected):
 
 def test_what_browsers_play_is_not_copied(tmp_path):
     path = write_movie(tmp_path / 'a.mp4', moving_clip(3, 48, 64))
-    made = make_playable(path, tmp_path / 'play')
-    assert made == tmp_path / 'play.mp4'
-    assert os.path.samefile(made, path)
-    # An older one is replaced, and what it was a link to stays.
-    other = write_movie(tmp_path / 'b.mp4', moving_clip(4, 48, 64))
-    assert os.path.samefile(make_playable(other, tmp_path / 'play'), other)
+    other = write_movie(tmp_path / 'b.mp4', moving_clip(3, 48, 64, seed=1))
+    folder = tmp_path / 'job'
+    folder.mkdir()
+    assert make_playable(path, other, folder) == ['play-input.mp4', 'play-result.mp4']
+    assert os.path.samefile(folder / 'play-input.mp4', path)
+    assert os.path.samefile(folder / 'play-result.mp4', other)
+    # Older ones are replaced, and what they were links to stays.
+    make_playable(other, other, folder)
+    assert os.path.samefile(folder / 'play-input.mp4', other)
     assert len(pictures_of(path)[0]) == 3
 
 
 @pytest.mark.parametrize('frames', [(0, None), (5, None), (3, 11)])
 def test_input_and_result_are_in_step(tmp_path, frames):
-    """A copy for browsers shows each frame when the restored video does."""
+    """Input and result show each frame when the restored video does, whatever the input's clock."""
     clip = moving_clip(18, 48, 64)
     path = write_movie(tmp_path / 'a.mkv', clip, [900 + time for time in UNEVEN], codec='ffv1')
-    run(path, tmp_path / 'result.mkv', frames=frames)
-    copies = [
-        make_playable(path, tmp_path / 'play-input', frames),
-        make_playable(tmp_path / 'result.mkv', tmp_path / 'play-result'),
-    ]
-    (times, pictures), (result_times, _) = map(pictures_of, copies)
+    result = tmp_path / 'result.mkv'
+    run(path, result, frames=frames)
+    copies = [tmp_path / name for name in make_playable(path, result, tmp_path, frames)]
     assert all(map(is_playable, copies))
-    assert times == pytest.approx(pictures_of(tmp_path / 'result.mkv')[0], abs=0.001)
-    assert result_times == pytest.approx(times, abs=0.001)
-    expected = clip[slice(*frames)]
-    assert len(pictures) == len(expected)
-    for number, picture in enumerate(pictures):
-        distance = np.square(clip - picture.astype(float)).mean((1, 2, 3))
-        assert distance.argmin() == frames[0] + number
+    expected = UNEVEN[slice(*frames)]
+    for copy in copies:
+        times, pictures = pictures_of(copy)
+        assert times == pytest.approx([(t - expected[0]) / 1000 for t in expected], abs=0.001)
+        for number, picture in enumerate(pictures):
+            distance = np.square(clip - picture.astype(float)).mean((1, 2, 3))
+            assert distance.argmin() == frames[0] + number
 
 
-def test_odd_sizes_and_deep_colour(tmp_path):
+def test_another_clock_is_copied(tmp_path):
+    """A video that browsers would play by itself, but not in step with the result."""
+    clip = moving_clip(4, 48, 64)
+    path = write_movie(tmp_path / 'a.mp4', clip, [0, 40, 80, 200])
+    result = write_movie(tmp_path / 'b.mp4', clip)
+    copies = [tmp_path / name for name in make_playable(path, result, tmp_path)]
+    assert not os.path.samefile(copies[0], path)
+    assert pictures_of(copies[0])[0] == pictures_of(result)[0]
+
+
+def test_odd_sizes_deep_colour_and_large_frames(tmp_path):
     clip = moving_clip(3, 47, 63).astype(np.uint16) * 257
-    path = write_movie(tmp_path / 'odd.mkv', clip, codec='ffv1', pix_fmt='gbrp10le')
-    times, pictures = pictures_of(make_playable(path, tmp_path / 'play'))
-    assert (len(times), pictures.shape[1:3]) == (3, (48, 64))
-    assert abs(pictures.mean() - clip.mean() / 257) < 1.5
-
-
-def test_large_frames_are_reduced(tmp_path):
-    frames = np.full((2, 32, 2600, 3), 90, np.uint8)
-    path = write_movie(tmp_path / 'wide.mp4', frames)
-    assert not is_playable(path)
-    _, pictures = pictures_of(make_playable(path, tmp_path / 'play'))
-    assert pictures.shape[1:3] == (32, 2560)
+    odd = write_movie(tmp_path / 'odd.mkv', clip, codec='ffv1', pix_fmt='gbrp10le')
+    wide = write_movie(tmp_path / 'wide.mp4', np.full((2, 32, 2600, 3), 90, np.uint8))
+    assert not is_playable(wide)
+    copies = [tmp_path / name for name in make_playable(odd, wide, tmp_path)]
+    _, pictures = pictures_of(copies[0])
+    # The result ends after two frames, and so does what is shown of the input.
+    assert pictures.shape == (2, 48, 64, 3)
+    assert abs(pictures.mean() - clip[:2].mean() / 257) < 1.5
+    _, pictures = pictures_of(copies[1])
+    assert pictures.shape == (2, 32, 2560, 3)
     assert abs(pictures.mean() - 90) < 1.5

@@ -147,6 +147,11 @@ def test_the_next_server_goes_on_where_one_was_closed(store, video, fake, starte
     started(again)
     wait_for(lambda: all(job.state == 'done' for job in again.all()))
     assert [job.id for job in again.all()] == [second.id, first.id]
+    # A worker that had just ended has left word of it, and is not started again.
+    again.update(again.get(first.id), state='running', summary={})
+    fake('sys.exit(1)')
+    Runner(again)
+    assert (again.get(first.id).state, again.get(first.id).summary) == ('done', {'frames': 8})
 
 
 def test_a_full_disk_does_not_end_the_queue(store, video, fake, started, monkeypatch):
