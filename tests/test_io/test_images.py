@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from s2svr_mm.errors import DataError
 from s2svr_mm.io.clips import open_reader
@@ -117,8 +117,11 @@ def test_a_picture_for_old_viewers_is_no_frame_of_an_animation(tmp_path, picture
 def test_a_thumbnail_is_no_page(tmp_path, pictures):
     path = tmp_path / 'a.tif'
     small = pictures[1].resize((8, 6))
-    small.encoderinfo = {'tiffinfo': {254: 1}}
-    pictures[0].save(path, save_all=True, append_images=[small])
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as pages:
+        pictures[0].save(pages, 'TIFF')
+        pages.newFrame()
+        small.save(pages, 'TIFF', tiffinfo={254: 1})
+        pages.newFrame()
     assert isinstance(open_reader(str(path)), ImageReader)
     np.testing.assert_array_equal(read_image(str(path)), np.asarray(pictures[0]))
 
