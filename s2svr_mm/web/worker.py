@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from ..comparison.report import write_comparison
 from ..errors import S2SVRError
 from ..io.images import to_levels, to_uint8
 from ..models.zoo import load_model
-from ..restoration.planning import Decision
 from ..restoration.restore_video import restore_video
 from ..restoration.restorer import VideoRestorer
 from ..restoration.summary import Summary
@@ -50,11 +49,9 @@ class WatchedRestorer(VideoRestorer):
         super().__init__(*args, **kwargs)
         self._latest = folder / LATEST
 
-    def restore_windows(
-        self, frames: Iterable[np.ndarray], decision: Decision, resumed: bool = False
-    ) -> Iterator[np.ndarray]:
+    def restore_windows(self, *args: Any, **kwargs: Any) -> Iterator[np.ndarray]:
         """Restore a stream window by window; see :class:`VideoRestorer`."""
-        for window in super().restore_windows(frames, decision, resumed):
+        for window in super().restore_windows(*args, **kwargs):
             if len(window):
                 write_bytes(self._latest, _small_jpeg(window[-1]))
             yield window
