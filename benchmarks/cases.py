@@ -219,7 +219,7 @@ def make_cases(
 
 
 def check_clip(models: Sequence[str], frames: int, size: tuple[int, int]) -> None:
-    """Refuse a clip that mmagic's networks can not take.
+    """Refuse a clip that mmagic's networks cannot take.
 
     Args:
         models (Sequence[str]): As :func:`make_cases` takes them.

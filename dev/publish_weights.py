@@ -90,7 +90,7 @@ def publish(
 
     Raises:
         ConfigError: The config has neither, the name will not do, or ``description`` has gaps.
-        CheckpointError: The checkpoint does not fit, or holds what half precision can not.
+        CheckpointError: The checkpoint does not fit, or holds what half precision cannot.
     """
     import torch
     from mmagic.utils import register_all_modules
@@ -128,7 +128,7 @@ def publish(
     state = module.state_dict()
     half = {f'{prefix}{key}': value.half().contiguous() for key, value in state.items()}
     if beyond := [key for key, value in half.items() if not value.isfinite().all()]:
-        raise CheckpointError(f'{checkpoint}: half precision can not hold {beyond[0]}')
+        raise CheckpointError(f'{checkpoint}: half precision cannot hold {beyond[0]}')
     buffer = io.BytesIO()
     torch.save({'state_dict': half}, buffer)
     backend = AtomicBackend()

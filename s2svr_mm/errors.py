@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The errors that a user can cause and mend; all derive from :class:`S2SVRError`.
+"""The errors that a user can cause and fix; all derive from :class:`S2SVRError`.
 
 The command line reports these as one message. Any other exception is a bug and keeps its traceback.
 """
@@ -8,7 +8,7 @@ import difflib
 
 
 class S2SVRError(Exception):
-    """Base of all errors that a user can mend; the message names the cause and the remedy."""
+    """Base of all errors that a user can fix; the message names the cause and the remedy."""
 
 
 class ConfigError(S2SVRError, ValueError):

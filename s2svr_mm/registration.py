@@ -10,7 +10,7 @@ def register() -> None:
     What else changes in the process: mmengine reads checkpoints by
     :func:`s2svr_mm.checkpoints.files.open_checkpoint`, which runs no code; where mmcv has no
     compiled operators, stand-ins take their place; FutureWarnings of diffusers and transformers,
-    which only their authors can mend, are not shown.
+    which only their authors can fix, are not shown.
 
     Raises:
         StackError: If the installed packages do not work together.

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command and its arguments. Defaults to None, those of the process.
 
     Returns:
-        int: The exit status. What the user can mend ends in one message and SystemExit.
+        int: The exit status. What the user can fix ends in one message and SystemExit.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(

@@ -11,7 +11,7 @@ from ..errors import S2SVRError
 
 @contextmanager
 def exit_on_user_error(debug: bool = False) -> Iterator[None]:
-    """End the program with one message where the user can mend what is wrong.
+    """End the program with one message where the user can fix what is wrong.
 
     That is an :class:`S2SVRError`; any other exception is a bug and passes through.
 

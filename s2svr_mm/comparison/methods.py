@@ -244,7 +244,7 @@ def load_methods(models: Sequence[Sequence[str]], **settings: Any) -> list[Netwo
     if len(set(scales.values())) > 1:
         listed = ', '.join(f'{name} at {scale}' for name, scale in scales.items())
         raise ConfigError(
-            f'the networks restore at different scales ({listed}), so their frames can not be '
+            f'the networks restore at different scales ({listed}), so their frames cannot be '
             'compared: give those of one scale, and the others in a call of their own'
         )
     return methods

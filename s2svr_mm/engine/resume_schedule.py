@@ -126,7 +126,7 @@ def _advance(schedulers: Sequence[_ParamScheduler], iterations: int, epochs: int
     """Bring schedulers to where they would be after so many iterations."""
     if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
         raise ConfigError(
-            'a schedule that depends on validation can not be changed when a run is resumed: '
+            'a schedule that depends on validation cannot be changed when a run is resumed: '
             'resume with the settings of the checkpoint, or begin a new run with load_from'
         )
     length = iterations // epochs if epochs else 0

@@ -240,7 +240,7 @@ def encoding_error(settings: EncoderSettings, error: Exception) -> EncodingError
     """Say what an encoder did not take."""
     info = settings.info
     return EncodingError(
-        f'{settings.codec} can not encode {info.width}x{info.height} {settings.pix_fmt} at '
+        f'{settings.codec} cannot encode {info.width}x{info.height} {settings.pix_fmt} at '
         f'{float(info.rate):g} frames/s with {dict(settings.options)}: {error}. Take another '
         '--codec, --pix-fmt or --preset, or write a folder of frames'
     )

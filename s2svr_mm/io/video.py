@@ -171,7 +171,7 @@ class VideoReader(Reader):
             if expected == stop:
                 return
         if held is None:
-            raise DataError(f'{self.place(start)} can not be decoded. Copy the file again.')
+            raise DataError(f'{self.place(start)} cannot be decoded. Copy the file again.')
         for missing in range(expected, stop):
             self._note_missing(missing)
             yield missing, held
@@ -247,7 +247,7 @@ class VideoReader(Reader):
 
     def _note_missing(self, number: int) -> None:
         if self.strict:
-            raise DataError(f'{self.place(number)} can not be decoded. Copy the file again.')
+            raise DataError(f'{self.place(number)} cannot be decoded. Copy the file again.')
         self._missing.add(number)
 
     def _to_rgb(self, index: VideoIndex, number: int, picture: av.VideoFrame) -> np.ndarray:

@@ -337,7 +337,7 @@ def _cut_off(path: str, kind: str, stream: av.VideoStream, packets: _PacketList)
     if lost:
         return f'the file is cut off: its last {lost} pictures are not in it'
     if packets.broken_off:
-        return 'the file can not be read to its end'
+        return 'the file cannot be read to its end'
     end = packets.position[-1] + packets.size[-1] if packets.size else length
     if kind == 'yuv4mpegpipe' and end < length:
         return 'the file is cut off: its last frame is not whole'

@@ -33,7 +33,7 @@ class Target:
         return cls(path, ends or path.is_dir() or not path.suffix)
 
     def numbered(self, number: int) -> 'Target':
-        """Return the name of the so-manieth output of one input."""
+        """Return the target of output number ``number``, from 1: ``out.mp4``, ``out.2.mp4``."""
         if number == 1:
             return self
         stem, suffix = self.path.stem, self.path.suffix

@@ -30,7 +30,7 @@ def read_config(filename: str | os.PathLike) -> Config:
     try:
         return Config.fromfile(path)
     except (SyntaxError, KeyError, TypeError, AttributeError, NameError, OSError) as error:
-        raise ConfigError(f'{filename} can not be read: {type(error).__name__}: {error}') from error
+        raise ConfigError(f'{filename} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def without_pretrained(config: Mapping[str, Any]) -> dict[str, Any]:

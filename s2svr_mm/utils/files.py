@@ -157,9 +157,9 @@ def make_folder(root: Path, option: str = '--out') -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f'{option} {root} can not be made: {error.strerror}') from error
+        raise ConfigError(f'{option} {root} cannot be made: {error.strerror}') from error
     if not os.access(root, os.W_OK | os.X_OK):
-        raise ConfigError(f'{option} {root} can not be written to')
+        raise ConfigError(f'{option} {root} cannot be written to')
 
 
 @contextmanager

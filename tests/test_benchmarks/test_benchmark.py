@@ -75,7 +75,7 @@ def test_training_step(start_tool, weights, tmp_path):
         (['--models', 'reference', '--flow'], 2, 'add it to --models'),
         (['--frames', '4'], 1, 'IconVSR needs 5 frames or more, got 4'),
         (['--device', 'cuda:99x'], 1, "there is no device 'cuda:99x'"),
-        (['--out', 'file/out'], 1, '--out file/out can not be made'),
+        (['--out', 'file/out'], 1, '--out file/out cannot be made'),
     ],
 )
 def test_bad_input_is_one_message(args, status, message, run_tool, tmp_path):

@@ -158,7 +158,7 @@ def test_bad_input_is_one_message(run_tool, models, clip_pairs, tmp_path):
         (('--model', 'a', two[1], 'no.pth', *pairs), 'there is no checkpoint at no.pth'),
         (('--model', 'a', two[1], models[3], *pairs), 'does not fit S2SVRNet'),
         ((*models, *pairs, '--frames', '0'), "--frames: '0' is not a whole number from 1"),
-        ((*models, *pairs, '--out', 'file'), '--out file can not be made'),
+        ((*models, *pairs, '--out', 'file'), '--out file cannot be made'),
         ((*models, *pairs, '--window', '4', '--overlap', '4'), 'more than the overlap'),
     ):
         result = run_tool('compare', '--out', 'out', *QUICK[2:], *args)

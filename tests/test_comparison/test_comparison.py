@@ -323,7 +323,7 @@ class TestRun:
         with output_folder(tmp_path / 'out'), taken, output_folder(tmp_path / 'out'):
             pass
         (tmp_path / 'file').touch()
-        with pytest.raises(ConfigError, match='can not be made'), output_folder(tmp_path / 'file'):
+        with pytest.raises(ConfigError, match='cannot be made'), output_folder(tmp_path / 'file'):
             pass
 
 

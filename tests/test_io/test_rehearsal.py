@@ -52,7 +52,7 @@ def test_a_container_that_does_not_hold_a_codec_is_told_apart_from_the_encoder(
     info = VideoInfo(96, 96)
     with pytest.raises(EncodingError, match=rf'\{suffix} files do not hold.*{fault}') as error:
         plan_output(suffix, choose_encoder(info, suffix, codec))
-    assert 'can not encode' not in str(error.value)
+    assert 'cannot encode' not in str(error.value)
     assert 'write an .mkv file' in str(error.value)
     plan_output('.mkv', choose_encoder(info, '.mkv', codec))
 

@@ -40,7 +40,7 @@ class TestSizeChanges:
 
     @pytest.mark.parametrize('name', ['out', 'out.mp4'])
     def test_what_comes_before_is_a_whole_output(self, tmp_path, two_sizes, name, monkeypatch):
-        """Of a kind whose sizes can not be told without decoding all."""
+        """Of a kind whose sizes cannot be told without decoding all."""
         monkeypatch.setattr(pipeline, 'first_size_change', lambda *_: None)
         summary = run(two_sizes, tmp_path / name, segment=4)
         assert summary.frames == 20

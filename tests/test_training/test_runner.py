@@ -48,7 +48,7 @@ def test_options(write_config):
 )
 def test_broken_config_is_named(write_config, text):
     path = write_config(text)
-    with pytest.raises(ConfigError, match=r'config\.py can not be read: \w+: '):
+    with pytest.raises(ConfigError, match=r'config\.py cannot be read: \w+: '):
         load_config(path)
 
 

@@ -57,7 +57,7 @@ def test_half_written_folders_vanish_and_others_stay(tmp_path):
 def test_what_can_not_be_made_is_said_at_once(tmp_path):
     (tmp_path / 'file').touch()
     with (
-        pytest.raises(ConfigError, match=r'--dst .*file can not be made'),
+        pytest.raises(ConfigError, match=r'--dst .*file cannot be made'),
         output_folder(tmp_path / 'file', '--dst'),
     ):
         pass
