@@ -13,6 +13,7 @@ from .transforms import (
     LoadFlow,
     LoadYUVFrames,
     PairMotionBlur,
+    RandomCompressVideo,
 )
 from .video_clip_dataset import VideoClipDataset
 
@@ -29,6 +30,7 @@ __all__ = [
     'LoadFlow',
     'LoadYUVFrames',
     'PairMotionBlur',
+    'RandomCompressVideo',
     'VideoClipDataset',
     'flow_to_rgb',
     'read_flow',

@@ -1,7 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Sending frames through a real video encoder and decoder, in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -10,7 +10,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from ..errors import ConfigError, DataError
 
-DECODERS = {'libx265': 'hevc', 'libx264': 'h264'}
+DECODERS = {'libx265': 'hevc', 'libx264': 'h264', 'libvpx-vp9': 'vp9', 'mpeg4': 'mpeg4'}
+FRAME_RATE = 25
 # Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote
 # (64x64: another result each time) or writes past its end (32x48: a crash).
 SMALLEST_SIDE = 72
@@ -29,7 +30,7 @@ def encoder_params(
         encoder (str): 'libx265' or 'libx264'.
         qp (int, optional): Constant quantisation parameter.
         crf (float, optional): Constant rate factor instead.
-        bframes (int): B frames between two P frames. Default: 0.
+        bframes (int): B frames between two P frames. Defaults to 0.
 
     Returns:
         str: Settings, also for ``ffmpeg -c:v libx265 -x265-params ...``.
@@ -43,15 +44,77 @@ def encoder_params(
     return f'{common}:keyint=infinite:threads=1'
 
 
+def protocol_options(
+    encoder: str, qp: int | None = None, crf: float | None = None, bframes: int = 0
+) -> dict[str, str]:
+    """Return :func:`encoder_params` as options of the encoder.
+
+    Args:
+        encoder (str): 'libx265' or 'libx264'.
+        qp (int, optional): Constant quantisation parameter.
+        crf (float, optional): Constant rate factor instead.
+        bframes (int): B frames between two P frames. Defaults to 0.
+
+    Returns:
+        dict[str, str]: FFmpeg's options.
+    """
+    return {f'{encoder[3:]}-params': encoder_params(encoder, qp, crf, bframes)}
+
+
+def encoder_options(
+    encoder: str,
+    rate: tuple[str, float],
+    preset: str | None = None,
+    keyint: int = 250,
+    bframes: int = 0,
+) -> dict[str, str]:
+    """Write the options of an encoder as people and their devices use it, on one thread.
+
+    Args:
+        encoder (str): 'libx264', 'libx265', 'libvpx-vp9' or 'mpeg4'.
+        rate (tuple[str, float]): 'crf' (x264, x265, VP9), 'qp' (x264, x265, and MPEG-4, whose
+            scale is 1 to 31) or 'bitrate' in bits a second at 25 frames a second, and its value.
+        preset (str, optional): A preset of x264 or x265, or the ``cpu-used`` of VP9. Defaults to
+            None, the encoder's own ('5' for VP9).
+        keyint (int): Frames from one intra frame to the next at most. Defaults to 250.
+        bframes (int): B frames between two P frames at most; VP9 has none. Defaults to 0.
+
+    Returns:
+        dict[str, str]: FFmpeg's options.
+
+    Raises:
+        ConfigError: The encoder is unknown, or has no such rate control.
+    """
+    mode, value = rate
+    modes = {'libx264': 'crf qp bitrate', 'libx265': 'crf qp bitrate'}
+    modes |= {'libvpx-vp9': 'crf bitrate', 'mpeg4': 'qp bitrate'}
+    if encoder not in modes or mode not in modes[encoder].split():
+        known = '; '.join(f'{name}: {", ".join(kinds.split())}' for name, kinds in modes.items())
+        raise ConfigError(f'{encoder!r} with rate control {mode!r} is not known, but {known}.')
+    options = {'g': str(keyint), 'threads': '1'}
+    if encoder == 'libvpx-vp9':
+        quality = {'crf': f'{value:.0f}', 'b': '0'} if mode == 'crf' else {'b': f'{value:.0f}'}
+        return {**options, **quality, 'deadline': 'realtime', 'cpu-used': preset or '5'}
+    if encoder == 'mpeg4':
+        level = f'{value:.0f}'
+        quality = {'qmin': level, 'qmax': level} if mode == 'qp' else {'b': level}
+        return {**options, **quality, 'bf': str(bframes)}
+    threads = {'libx264': 'threads=1', 'libx265': 'frame-threads=1:pools=1:log-level=none'}
+    level = f'{value / 1000:.0f}' if mode == 'bitrate' else f'{value:g}'
+    params = f'{mode}={level}:keyint={keyint}:bframes={bframes}:{threads[encoder]}'
+    return {'preset': preset or 'medium', f'{encoder[3:]}-params': params}
+
+
 def recompress(
-    frames: Iterable[av.VideoFrame], encoder: str, params: str
+    frames: Iterable[av.VideoFrame], encoder: str, options: Mapping[str, str]
 ) -> Iterator[av.VideoFrame]:
     """Encode frames and decode them again.
 
     Args:
         frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 72 pixels at least.
-        encoder (str): 'libx265' or 'libx264'.
-        params (str): What :func:`encoder_params` returned.
+        encoder (str): A key of :data:`DECODERS`.
+        options (Mapping[str, str]): What :func:`protocol_options` or :func:`encoder_options`
+            returned.
 
     Yields:
         av.VideoFrame: As many 'yuv420p' frames as came in, in the same order.
@@ -63,9 +126,9 @@ def recompress(
     encode = _context(encoder, 'w')
     decode = _context(DECODERS[encoder], 'r')
     encode.pix_fmt = 'yuv420p'
-    encode.time_base = Fraction(1, 25)
-    encode.framerate = Fraction(25)
-    encode.options = {f'{encoder[3:]}-params': params}
+    encode.time_base = Fraction(1, FRAME_RATE)
+    encode.framerate = Fraction(FRAME_RATE)
+    encode.options = dict(options)
     sent = received = 0
 
     def decoded(packets: Iterable[av.Packet | None]) -> Iterator[av.VideoFrame]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ConfigError, DataError
 from ...io.clips import open_reader
-from ...io.codec import encoder_params, recompress
+from ...io.codec import protocol_options, recompress
 from ...io.images import ImageReader, to_levels
 from ...io.yuv import YuvReader
 from ...utils.files import unfinished
@@ -63,8 +63,8 @@ def degrade_frames(
     """
     if degradation.startswith('qp'):
         truth, frames = tee(frames)
-        params = encoder_params('libx265', qp=int(degradation[2:]))
-        yield from zip(truth, compress_frames(frames, 'libx265', params), strict=True)
+        options = protocol_options('libx265', qp=int(degradation[2:]))
+        yield from zip(truth, compress_frames(frames, 'libx265', options), strict=True)
         return
     transform: ClipDegradation
     if degradation == 'blur':
@@ -106,5 +106,5 @@ def _recompress_yuv(clip: YuvReader, target: Path, qp: int) -> None:
         raise DataError(f'{clip.path} is {clip.pix_fmt}; only yuv420p can be compressed here.')
     pictures = (clip.picture(index) for index in range(clip.num_frames))
     with target.open('wb') as file:
-        for picture in recompress(pictures, 'libx265', encoder_params('libx265', qp=qp)):
+        for picture in recompress(pictures, 'libx265', protocol_options('libx265', qp=qp)):
             file.write(picture.to_ndarray(format='yuv420p').tobytes())

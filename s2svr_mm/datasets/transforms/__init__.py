@@ -1,6 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 from .camera_motion import AddMotion
-from .compression import CompressVideo
+from .compression import CompressVideo, RandomCompressVideo
 from .degradation import BicubicDownsample, ClipDegradation, GaussianDownsample
 from .flow import KnownMotion, LoadFlow, PairMotionBlur
 from .flow_labels import FlipFlowLabels, LoadFlowLabels
@@ -21,4 +21,5 @@ __all__ = [
     'LoadFlowLabels',
     'LoadYUVFrames',
     'PairMotionBlur',
+    'RandomCompressVideo',
 ]
