@@ -195,8 +195,8 @@ class Decoder(BaseModule):
         )
         self.attention = LocalAttention(mid_channels) if num_layers > 1 else None
         # reconstruction
-        self.output = OutputHead(mid_channels, scale, frame_channels)
-        self.feedback = FeedbackHead(mid_channels, scale, frame_channels)
+        self.output: nn.Module = OutputHead(mid_channels, scale, frame_channels)
+        self.feedback: nn.Module = FeedbackHead(mid_channels, scale, frame_channels)
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from ..ops.warp import FlowSampler
 from .conv_gru import maybe_checkpoint
 from .detail_branch import DetailBranch
 from .s2svr_net import S2SVRNet
+from .slim_heads import SlimFeedbackHead, SlimOutputHead
 
 
 @MODELS.register_module()
@@ -37,6 +38,9 @@ class S2SVRPlusNet(S2SVRNet):
             to False.
         detail_branch (dict, optional): At scale 1, arguments of a :class:`.DetailBranch` beside the
             recurrence: ``num_blocks``, ``aligned``, ``in_place``. Defaults to None.
+        slim_heads (bool): Whether the decoder's heads are :class:`.SlimOutputHead` and
+            :class:`.SlimFeedbackHead`, which leave more arithmetic to the recurrence. Defaults to
+            False.
         **kwargs: Further arguments of :class:`S2SVRNet`.
 
     Raises:
@@ -54,6 +58,7 @@ class S2SVRPlusNet(S2SVRNet):
         flow_input_size: tuple[int, int] | int | None = None,
         refine_flow: bool = False,
         detail_branch: dict | None = None,
+        slim_heads: bool = False,
         **kwargs: Any,
     ) -> None:
         if unshuffle not in (1, 2, 4) or (unshuffle > 1 and scale > 1):
@@ -72,6 +77,10 @@ class S2SVRPlusNet(S2SVRNet):
         self.unshuffle = unshuffle
         self.flow_input_size = flow_input_size
         self.refine_flow = refine_flow
+        if slim_heads:
+            self.decoder.output = SlimOutputHead(mid_channels, scale, channels)
+            self.decoder.feedback = SlimFeedbackHead(mid_channels, scale, channels)
+            self.decoder.to(memory_format=torch.channels_last)
         self.details = None
         if detail_branch is not None:
             self.details = DetailBranch(mid_channels, unshuffle=unshuffle, **detail_branch)

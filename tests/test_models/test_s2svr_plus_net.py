@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from s2svr_mm.models import S2SVRPlusNet
+from s2svr_mm.utils.profiling import count_macs
 
 
 def test_flow_input_size_may_be_a_factor():
@@ -82,3 +83,37 @@ def test_refined_flow_finds_the_fraction_of_a_pixel_both_ways():
         # The default damping leaves less than half of what was missing.
         error = (found - true)[..., 12:36, 12:36].norm(dim=2).mean()
         assert error < 0.5 * true.norm()
+
+
+@pytest.mark.parametrize('scale', [1, 2, 4])
+def test_slim_heads(scale):
+    torch.manual_seed(0)
+    net = S2SVRPlusNet(32, 1, 2, scale, slim_heads=True, flow_estimator=dict(type='ZeroFlow'))
+    lqs = torch.rand(1, 3, 3, 17, 22)
+    restored = net(lqs)
+    enlarged = functional.interpolate(
+        lqs[0], scale_factor=scale, mode='bilinear', align_corners=False
+    )
+    assert restored.shape == (1, 3, 3, 17 * scale, 22 * scale)
+    # It starts near the input, what it adds depends on the frames restored before, and the
+    # gradient reaches all of it.
+    assert (restored[0] - enlarged).abs().max() < 0.2
+    restored.square().mean().backward()
+    assert all(p.grad.abs().sum() > 0 for p in net.decoder.parameters())
+    with torch.no_grad():
+        whole = net(lqs)
+        nn.init.zeros_(net.decoder.feedback.conv.weight)
+        cut = net(lqs)
+    torch.testing.assert_close(cut[:, -1], whole[:, -1])
+    assert not torch.allclose(cut[:, 0], whole[:, 0])
+
+
+def test_slim_heads_cost_less():
+    def macs(scale, **kwargs):
+        net = S2SVRPlusNet(32, 2, 2, scale, flow_estimator=dict(type='ZeroFlow'), **kwargs)
+        return count_macs(lambda: net(torch.zeros(1, 1, 3, 18, 32)))
+
+    # The feedback of the first frame does not run: only the output head differs here.
+    assert macs(4) - macs(4, slim_heads=True) == 18 * 32 * 9 * (
+        32 * 128 + 128 * 64 + 64 * 48 - 32 * 64 - 64 * 48
+    )
