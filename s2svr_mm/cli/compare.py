@@ -56,8 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         '--degrade',
         metavar='KIND',
-        help="for --clips: bi (MATLAB's bicubic), bd (Gaussian blur), blur (7 frames averaged) or "
-        'qp37 (x265 at QP 37)',
+        help="for --clips: bi, x2 or x4 (MATLAB's bicubic), bd (Gaussian blur), blur (7 frames "
+        'averaged), qp37 (x265 at QP 37), crf23 (bicubic where the networks enlarge, then H.264 at '
+        'CRF 23) or real (soft, bicubic, noisy, H.264 at CRF 25)',
     )
     data.add_argument(
         '--video',

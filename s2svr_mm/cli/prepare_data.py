@@ -73,14 +73,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='bi',
         metavar='KIND',
         help="how good frames are made bad: 'bi' (bicubic, default), 'bd' (Gaussian blur and "
-        "sampling), 'blur' (mean of 7 frames), 'qp37' (x265 at a constant QP)",
+        "sampling), 'blur' (mean of 7 frames), 'qp37' (x265 at a constant QP), 'crf23' (bicubic, "
+        "then H.264 at a constant rate factor), 'real' (soft, bicubic, noisy, H.264 at CRF 25)",
     )
     own.add_argument(
         '--scale',
         type=whole_number(1, 16),
         default=4,
         metavar='N',
-        help="for 'bi' and 'bd' (default: 4)",
+        help="how much smaller; 'blur' and 'qp37' keep the size (default: 4)",
     )
     own.add_argument(
         '--val',

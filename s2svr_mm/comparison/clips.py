@@ -11,13 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..datasets import VideoClipDataset
-from ..datasets.preparation.degradations import check_name, degrade_frames
+from ..datasets.preparation.degradations import check_name, check_scale, degrade_frames
 from ..datasets.preparation.writing import write_folders
 from ..errors import ConfigError, DataError
 from ..io.clips import find_clips, open_reader
 from ..io.images import to_levels
-
-_KEEP_SIZE = 'blur', 'qp'
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,7 @@ def degraded_clips(
     Args:
         group (str): Name of the set.
         gt (str): A folder of clips, or one clip.
-        degradation (str): 'bi', 'bd', 'blur' or 'qp' with a number; see
-            :func:`.preparation.degradations.check_name`.
+        degradation (str): See :func:`.preparation.degradations.check_name`.
         scale (int): Size of the ground truth over that of the input.
         folder (Path): Where degraded clips go.
         frames (int, optional): Take the first so many of each clip. Default: None, all.
@@ -133,14 +130,9 @@ def degraded_clips(
     """
     try:
         check_name(degradation)
+        check_scale(degradation, scale)
     except ConfigError as error:
-        raise ConfigError(f'{group}: {error}') from None
-    if degradation.startswith(_KEEP_SIZE) != (scale == 1):
-        raise ConfigError(
-            f'{group}: --degrade {degradation} goes with networks at scale '
-            + ('1' if scale != 1 else '2 or 4')
-            + f', but these restore at scale {scale}'
-        )
+        raise ConfigError(f'{group}: --degrade: {error}') from None
     check_exists(group, gt)
     clips = []
     found = tqdm(

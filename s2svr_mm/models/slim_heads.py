@@ -23,14 +23,10 @@ class SlimOutputHead(BaseModule):
     def __init__(self, channels: int, scale: int, frame_channels: int = 3) -> None:
         super().__init__()
         self.scale = scale
-        self.convs = torch.nn.ModuleList(
-            [
-                conv_for_lrelu(channels, 2 * channels),
-                conv_for_lrelu(2 * channels, frame_channels * scale**2),
-            ]
-        )
+        last = conv_for_lrelu(2 * channels, frame_channels * scale**2)
         # The residual starts near zero: training begins at the enlarged input.
-        self.convs[-1].weight.data.mul_(0.01)
+        last.weight.data.mul_(0.01)
+        self.convs = torch.nn.ModuleList([conv_for_lrelu(channels, 2 * channels), last])
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the residual.

@@ -140,7 +140,16 @@ class TestData:
 
     @pytest.mark.parametrize(
         ('kind', 'scale', 'size', 'frames'),
-        [('bi', 4, 16, 9), ('bd', 2, 32, 9), ('blur', 1, 64, 3), ('qp37', 1, 64, 9)],
+        [
+            ('bi', 4, 16, 9),
+            ('x2', 2, 32, 9),
+            ('bd', 2, 32, 9),
+            ('blur', 1, 64, 3),
+            ('qp37', 1, 64, 9),
+            ('crf23', 1, 64, 9),
+            ('crf23', 4, 16, 9),
+            ('real', 2, 32, 9),
+        ],
     )
     def test_degraded_once(self, tmp_path, kind, scale, size, frames):
         write_frames(tmp_path / 'gt' / 'walk', moving_clip(9, 64, 64))
@@ -172,8 +181,9 @@ class TestData:
                 data.paired_clips('set', *arguments)
         for kind, scale, message in (
             ('fog', 4, "'fog' is unknown"),
-            ('blur', 4, '--degrade blur goes with networks at scale 1, but .* scale 4'),
-            ('bi', 1, '--degrade bi goes with networks at scale 2 or 4, but .* scale 1'),
+            ('blur', 4, '--degrade: blur goes with networks at scale 1, but .* scale 4'),
+            ('bi', 1, '--degrade: bi goes with networks at scale 2 or 4, but .* scale 1'),
+            ('x2', 4, '--degrade: x2 goes with networks at scale 2, but .* scale 4'),
         ):
             with pytest.raises(ConfigError, match=message):
                 data.degraded_clips('set', gt, kind, scale, tmp_path)

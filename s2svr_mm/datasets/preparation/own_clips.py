@@ -45,9 +45,8 @@ def prepare_clips(
         src (Path): A folder of videos, folders of frames or raw YUV files, at any depth. Only
             ever read.
         dst (Path): The folder to prepare.
-        degradation (str): 'bi', 'bd', 'blur' or 'qp' with a number; see
-            :func:`.degradations.check_name`. Default: 'bi'.
-        scale (int): For 'bi' and 'bd'. Default: 4.
+        degradation (str): See :func:`.degradations.check_name`. Default: 'bi'.
+        scale (int): For all but 'blur' and 'qp', which keep the size. Default: 4.
         val (Sequence[str]): Clips to keep for validation: paths relative to ``src`` without their
             endings. Default: the last clip.
         workers (int): Number of processes.

@@ -205,7 +205,7 @@ class TestProblems:
 
     def test_unknown_degradation(self, src, dst):
         for name in ('bicubic', 'qp', 'qp99'):
-            with pytest.raises(ValueError, match=rf"'{name}' is unknown; it is 'bi', 'bd', 'blur'"):
+            with pytest.raises(ValueError, match=rf"'{name}' is unknown; it is 'bi', 'bd', 'x2'"):
                 prepare_clips(src, dst, name)
 
     def test_unknown_clip_for_validation(self, src, dst):
