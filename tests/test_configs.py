@@ -36,6 +36,8 @@ OTHERS = [
     's2svr_vimeo90k_bd',
     's2svr_dvd',
     's2svr_s_compress',
+    's2svr_s_x2_video',
+    's2svr_s_x4_video',
     's2svr_s_deblur',
     's2svr_demo_distill',
     'basicvsr_s_x4',
