@@ -44,7 +44,7 @@ noise = dict(
     ),
 )
 compress = dict(type='RandomCompressVideo', codecs=codecs, lead_in=8)
-copy = dict(type='CopyValues', src_keys=['gt'], dst_keys=['img'])
+take_gt = dict(type='CopyValues', src_keys=['gt'], dst_keys=['img'])
 # One clip in five is neither noisy nor compressed.
 sent = dict(
     type='RandomChoice',
@@ -62,7 +62,7 @@ train_pipeline = [
     dict(type='FixedCrop', keys=['gt'], crop_size=(184, 184)),
     # By up to 3 pixels a frame: of the 12 at each side, none is left.
     dict(type='AddMotion', prob=0.5),
-    copy,
+    take_gt,
     soft,
     dict(type='BicubicDownsample', scale=2),
     sent,

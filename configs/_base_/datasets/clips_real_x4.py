@@ -7,7 +7,7 @@ train_pipeline = [
     dict(type='FixedCrop', keys=['gt'], crop_size=(280, 280)),
     # By up to 3 pixels a frame: of the 12 at each side, none is left.
     dict(type='AddMotion', prob=0.5),
-    _base_.copy,
+    _base_.take_gt,
     # Frames are four times as large as what they become: twice as soft is as soft.
     _base_.soft,
     _base_.soft,
