@@ -171,8 +171,8 @@ class Site:
         if job.state in ('queued', 'running', 'done'):
             raise ConfigError(f'{job.name} is {job.state} already')
         if job.state == 'new':
-            settings = RestoreSettings.from_json(sent.get('settings')).to_json()
-            self._runner.enqueue(job, settings=settings)
+            settings = RestoreSettings.from_json(sent.get('settings'))
+            self._runner.enqueue(job, **job.start_with(settings))
         else:
             # What is done of it was done with its settings.
             self._runner.enqueue(job)

@@ -21,7 +21,7 @@ from .sources import describe, safe_name
 STATES = ('new', 'queued', 'running', 'stopped', 'failed', 'done')
 _RECORD = 'job.json'
 # What a worker leaves in a job's folder.
-OUTCOME, LATEST, REPORT = 'outcome.json', 'latest.jpg', 'report'
+OUTCOME, SUMMARY, LATEST, REPORT = 'outcome.json', 'summary.json', 'latest.jpg', 'report'
 _ID = re.compile('[0-9a-f]{12}')
 # What only a running job has of interest is not written down at each frame.
 _PROGRESS = frozenset(['done', 'total', 'rate', 'left', 'latest'])
@@ -41,6 +41,8 @@ class Job:
         state (str): One of ``STATES``.
         queued (float): When it was started, likewise.
         settings (dict): Of a :class:`.offers.RestoreSettings`; empty if it is new.
+        result (str): File name of the result; empty if it is new, or a report.
+        command (str): The command that does the same, likewise.
         truth (str): Where the ground truth is, for a report.
         truth_frames (int, optional): How many frames the report is about.
         of (str): The job that a report is about.
@@ -62,6 +64,8 @@ class Job:
     state: str = 'new'
     queued: float = 0
     settings: dict[str, Any] = field(default_factory=dict)
+    result: str = ''
+    command: str = ''
     truth: str = ''
     truth_frames: int | None = None
     of: str = ''
@@ -78,19 +82,16 @@ class Job:
         """The settings, checked."""
         return RestoreSettings.from_json(self.settings)
 
-    @property
-    def result(self) -> str:
-        """File name of the result."""
-        settings = self.restore_settings
-        return f'{Path(self.name).stem}_{settings.model}{settings.suffix}'
+    def start_with(self, settings: RestoreSettings) -> dict[str, Any]:
+        """Return what changes when the job is started with some settings."""
+        result = f'{Path(self.name).stem}_{settings.model}{settings.suffix}'
+        command = shlex.join(settings.command(self.name, result))
+        return {'settings': settings.to_json(), 'result': result, 'command': command}
 
     def to_page(self) -> dict[str, Any]:
         """Return what a page shows; where files lie on this machine is not part of it."""
         shown = asdict(self)
         del shown['source'], shown['truth']
-        if self.settings and self.kind == 'restore':
-            command = self.restore_settings.command(self.name, self.result)
-            shown |= {'result': self.result, 'command': shlex.join(command)}
         return shown
 
 
@@ -214,7 +215,7 @@ class JobStore:
     def told(self, message: str) -> str:
         """Return a message with file names instead of places in the store."""
         for folder in (self._uploads, self._jobs_folder):
-            message = re.sub(rf'{re.escape(str(folder))}/{_ID.pattern}/', '', message)
+            message = re.sub(rf'{re.escape(str(folder))}[\\/]{_ID.pattern}[\\/]', '', message)
         return message
 
 

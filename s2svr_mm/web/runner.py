@@ -88,11 +88,15 @@ class Runner:
             folder = self._store.folder(job)
             (folder / OUTCOME).unlink(missing_ok=True)
             self._note(job, state='running', rate=None, left=None)
-            self._current = job, _worker(folder)
+            try:
+                self._current = job, _worker(folder)
+            except OSError as error:
+                self._note(job, state='failed', message=f'No process can be started: {error}')
             return job
 
     def _finish(self, job: Job) -> None:
-        assert self._current is not None
+        if self._current is None:
+            return
         process, folder = self._current[1], self._store.folder(job)
         last_words = b''
         for text in self._follow(job, process):

@@ -29,7 +29,7 @@ from ..restoration.restore_video import restore_video
 from ..restoration.restorer import VideoRestorer
 from ..restoration.summary import Summary
 from ..utils.files import output_folder, write_bytes, write_text
-from .jobs import LATEST, OUTCOME, REPORT, Job, read_job
+from .jobs import LATEST, OUTCOME, REPORT, SUMMARY, Job, read_job
 from .playing import make_playable
 
 # Longest side of the picture of the latest frame.
@@ -79,28 +79,25 @@ def restore(job: Job, folder: Path) -> dict[str, Any]:
     Raises:
         S2SVRError: What the user can mend.
     """
-    settings, target = job.restore_settings, folder / job.result
-    done: dict[str, Any] = {}
+    settings, target, record = job.restore_settings, folder / job.result, folder / SUMMARY
     # It has its name only when it is whole, and then there is nothing left to restore.
     if not target.exists():
         arguments = settings.restorer_arguments()
-        restorer = WatchedRestorer(folder, load_model(settings.model), **arguments)
-        done = _plain(
-            restore_video(
-                job.source,
-                target,
-                restorer,
-                frames=settings.frames,
-                options=settings.output_options(),
-                size_change=settings.size_change,
-                strict=settings.strict,
-            )
+        summary = restore_video(
+            job.source,
+            target,
+            WatchedRestorer(folder, load_model(settings.model), **arguments),
+            frames=settings.frames,
+            options=settings.output_options(),
+            size_change=settings.size_change,
+            strict=settings.strict,
         )
+        write_text(record, json.dumps(_plain(summary)))
+    done: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
     done['playable'] = []
     try:
         resize = settings.size_change == 'scale'
-        names = make_playable(Path(job.source), target, folder, settings.frames, resize)
-        done['playable'] = names
+        done['playable'] = make_playable(Path(job.source), target, folder, settings.frames, resize)
     except (S2SVRError, av.FFmpegError) as error:
         done.setdefault('notes', []).append(f'the result can not be played in the page: {error}')
     return done
@@ -119,6 +116,7 @@ def _plain(summary: Summary) -> dict[str, Any]:
         'device_memory': summary.device_peak,
         'encoder': summary.encoder,
         'damage': summary.damage,
+        'scenes': len(summary.cuts) + 1,
         'notes': summary.notes,
     }
 

@@ -5,6 +5,7 @@ import pytest
 
 from s2svr_mm.errors import ConfigError, DataError
 from s2svr_mm.web.jobs import JobStore, read_job
+from s2svr_mm.web.offers import RestoreSettings
 
 
 @pytest.fixture
@@ -14,18 +15,24 @@ def store(tmp_path):
 
 def test_jobs_outlive_the_store(store, video, tmp_path):
     job = store.add(video)
-    store.update(job, state='queued', queued=1.5, settings={'model': 's2svr_s_x4'})
+    given = job.start_with(RestoreSettings('s2svr_s_x4', crf=20))
+    store.update(job, state='queued', queued=1.5, **given)
     before = store.version
     store.update(job, done=3, total=12)
     assert store.version > before
     (again,) = JobStore(tmp_path).all()
     # Progress is written down with the next change of state only.
-    assert (again.state, again.done, again.settings) == ('queued', 0, {'model': 's2svr_s_x4'})
+    assert (again.state, again.done, again.restore_settings.crf) == ('queued', 0, 20)
     store.update(job, state='stopped')
     assert read_job(store.folder(job)) == job
     shown = job.to_page()
     assert str(tmp_path) not in json.dumps(shown)
-    assert shown['command'] == 's2svr restore walk.mp4 walk_s2svr_s_x4.mp4 --model s2svr_s_x4'
+    assert shown['result'] == 'walk_s2svr_s_x4.mp4'
+    command = f's2svr restore walk.mp4 {shown["result"]} --model s2svr_s_x4 --crf 20'
+    assert shown['command'] == command
+    # A model that is bundled no more does not hide what was done with it.
+    store.update(job, settings={'model': 'gone'})
+    assert JobStore(tmp_path).get(job.id).to_page()['command'] == command
 
 
 def test_a_broken_record_is_left_alone(store, video, tmp_path):

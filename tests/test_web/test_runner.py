@@ -13,6 +13,7 @@ from s2svr_mm import restore_video
 from s2svr_mm.errors import OutputError
 from s2svr_mm.web import runner as module
 from s2svr_mm.web.jobs import JobStore, read_job
+from s2svr_mm.web.offers import RestoreSettings
 from s2svr_mm.web.runner import Runner
 
 SETTINGS = {'model': 's2svr_s_deblur', 'device': 'cpu', 'dtype': 'float32'}
@@ -154,6 +155,15 @@ def test_the_next_server_goes_on_where_one_was_closed(store, video, fake, starte
     assert (again.get(first.id).state, again.get(first.id).summary) == ('done', {'frames': 8})
 
 
+def test_a_process_that_can_not_be_started(store, video, started, monkeypatch):
+    monkeypatch.setattr(module.sys, 'executable', '/none/python')
+    job = store.add(video)
+    runner = started()
+    runner.enqueue(job, settings=SETTINGS)
+    wait_for(lambda: job.state == 'failed')
+    assert '/none/python' in job.message
+
+
 def test_a_full_disk_does_not_end_the_queue(store, video, fake, started, monkeypatch):
     fake(WORKS)
     job, after = store.add(video), store.add(video)
@@ -187,7 +197,8 @@ def test_the_real_worker_resumes_after_it_was_stopped(store, video, started, tmp
     restore_video(clip, expected, 's2svr_s_deblur', progress=False, **arguments)
     job = store.add(clip)
     runner = started()
-    runner.enqueue(job, settings={**SETTINGS, 'window': 6})
+    settings = RestoreSettings.from_json({**SETTINGS, 'window': 6})
+    runner.enqueue(job, **job.start_with(settings))
     # The first segment, of 48 frames, is whole then.
     wait_for(lambda: job.done >= 52 or job.state not in ('queued', 'running'), 120)
     runner.stop(job)

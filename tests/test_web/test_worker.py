@@ -12,6 +12,7 @@ from helpers.videos import write_movie
 from s2svr_mm import restore_video
 from s2svr_mm.errors import DataError
 from s2svr_mm.web.jobs import JobStore
+from s2svr_mm.web.offers import RestoreSettings
 from s2svr_mm.web.worker import report, restore
 
 SETTINGS = {'model': 's2svr_s_deblur', 'device': 'cpu', 'dtype': 'float32', 'first': 2, 'end': 8}
@@ -22,8 +23,16 @@ def store(tmp_path):
     return JobStore(tmp_path)
 
 
+def start(store, video, **changed):
+    """A job as it is when a worker begins with it."""
+    job = store.add(video)
+    settings = RestoreSettings.from_json({**SETTINGS, **changed})
+    store.update(job, **job.start_with(settings))
+    return job
+
+
 def test_the_result_is_that_of_restore_video(store, video, tmp_path):
-    job = store.add(video, settings={**SETTINGS, 'window': 4, 'suffix': '.mkv'})
+    job = start(store, video, window=4, suffix='.mkv')
     folder = store.folder(job)
     done = json.loads(json.dumps(restore(job, folder)))
     expected = tmp_path / 'expected.mkv'
@@ -38,12 +47,12 @@ def test_the_result_is_that_of_restore_video(store, video, tmp_path):
     assert cv2.imread(str(folder / 'latest.jpg')).shape == (48, 64, 3)
     # A server that ended before it could write down what was done asks again.
     before = result.stat().st_mtime_ns
-    assert restore(job, folder) == {'playable': done['playable']}
+    assert restore(job, folder) == done
     assert result.stat().st_mtime_ns == before
 
 
 def test_a_broken_input_is_an_error_of_the_user(store, video):
-    job = store.add(video, settings=SETTINGS)
+    job = start(store, video)
     video.write_bytes(b'broken')
     with pytest.raises(DataError, match=r'walk\.mp4'):
         restore(job, store.folder(job))

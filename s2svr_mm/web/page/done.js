@@ -40,7 +40,7 @@ function resultView(job, offers) {
   const lines = [];
   if (done.frames) {
     lines.push(`${done.frames} frames, ${done.size.join('x')}, ${done.encoder}: ${duration(done.seconds)}`
-      + `${done.rate ? `, ${done.rate} frames/s` : ''}, ${bytes(done.memory)} at most${done.resumed ? `; ${done.resumed} frames were there from before` : ''}`, done.settings);
+      + `${done.scenes > 1 ? `, ${done.scenes} scenes` : ''}${done.rate ? `, ${done.rate} frames/s` : ''}, ${bytes(done.memory)} at most${done.resumed ? `; ${done.resumed} frames were there from before` : ''}`, done.settings);
   }
   lines.push(...(done.notes || []));
   let player = null;
