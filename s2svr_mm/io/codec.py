@@ -100,7 +100,7 @@ def encoder_options(
         quality = {'qmin': level, 'qmax': level} if mode == 'qp' else {'b': level}
         return {**options, **quality, 'bf': str(bframes)}
     threads = {'libx264': 'threads=1', 'libx265': 'frame-threads=1:pools=1:log-level=none'}
-    level = f'{value / 1000:.0f}' if mode == 'bitrate' else f'{value:g}'
+    level = str(max(1, round(value / 1000))) if mode == 'bitrate' else f'{value:g}'
     params = f'{mode}={level}:keyint={keyint}:bframes={bframes}:{threads[encoder]}'
     return {'preset': preset or 'medium', f'{encoder[3:]}-params': params}
 

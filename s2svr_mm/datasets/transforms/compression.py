@@ -117,7 +117,8 @@ class RandomCompressVideo(ClipDegradation):
         """Compress a clip; see the base class."""
         weights = np.array([entry.get('weight', 1) for entry in self.codecs], float)
         entry = self.codecs[np.random.choice(len(weights), p=weights / weights.sum())]
-        options = self._draw(entry, frames[0].shape[0] * frames[0].shape[1])
+        height, width = (max(side, SMALLEST_SIDE) for side in frames[0].shape[:2])
+        options = self._draw(entry, height * width)
         lead = np.random.randint(min(self.lead_in, len(frames) - 1) + 1)
         whole = [*frames[lead:0:-1], *frames]
         return list(compress_frames(whole, entry['codec'], options))[lead:]

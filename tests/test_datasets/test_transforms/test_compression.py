@@ -186,6 +186,12 @@ def test_a_lead_in_moves_the_intra_frame_out_of_the_clip():
     assert set(leads) == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize('codec', ['libx264', 'libx265', 'libvpx-vp9', 'mpeg4'])
+def test_next_to_no_bits_for_next_to_no_pixels(codec):
+    clip = moving_clip(3, 16, 16)
+    assert compress_at_random(clip, 0, [dict(codec=codec, bits=(0.005, 0.01))]).shape == clip.shape
+
+
 @pytest.mark.parametrize(
     ('codecs', 'message'),
     [
