@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from ..errors import S2SVRError
 
+# The input is damaged and what came before the damage was restored.
+EXIT_DAMAGED = 3
+
 
 @contextmanager
 def exit_on_user_error(debug: bool = False) -> Iterator[None]:

@@ -4,9 +4,11 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checkpoints.shipped import DEFAULT_MODEL, describe_models
 from ..errors import ConfigError
+from ..utils.output_state import OutputState
 from .arguments import (
     add_model,
     add_quiet,
@@ -19,9 +21,12 @@ from .arguments import (
     restorer_settings,
     whole_number,
 )
+from .reporting import EXIT_DAMAGED
+from .workers import Place, add_workers, device_of, place_of, run_on
 
-# The input is damaged and what came before the damage was restored.
-EXIT_DAMAGED = 3
+if TYPE_CHECKING:
+    from ..restoration.options import OutputOptions
+    from ..restoration.restorer import VideoRestorer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         '--offload', action='store_true', help="GPU: keep S2SVR's states in main memory"
     )
+    add_workers(how)
     source = parser.add_argument_group('input')
     source.add_argument(
         '--frames',
@@ -109,20 +115,27 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         # What is imported next takes seconds.
         print(f'{args.src} -> {args.dst}', file=sys.stderr, flush=True)
-    from ..registration import register
-
-    register()
     try:
-        damaged = _restore(args)
+        if args.devices and not _is_refused(args):
+            return run_on(args.devices, args, _work)
+        return _work(args, None if args.launcher == 'none' else place_of(args.launcher))
     except KeyboardInterrupt:
         parts = Path(f'{args.dst.rstrip("/")}.parts')
         if parts.is_dir():
             print(f'\nwhat is done is kept in {parts}; the same call resumes it', file=sys.stderr)
         raise
-    return EXIT_DAMAGED if damaged else 0
+
+
+def _is_refused(args: argparse.Namespace) -> bool:
+    """Whether an output is in the way; one process is enough to say so."""
+    return not args.overwrite and Path(args.dst).is_file()
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.devices and args.launcher != 'none':
+        raise ConfigError('--devices starts processes, --launcher is for those started already')
+    if args.devices and args.device != 'auto':
+        raise ConfigError('give either --device, or --devices for several processes')
     if args.dst is None:
         raise ConfigError(
             f'give the output as well: s2svr restore {args.src} DST, where DST is a video such as '
@@ -137,24 +150,54 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
-def _restore(args: argparse.Namespace) -> bool:
-    """Restore as the command line says; returns whether the input is damaged."""
-    from ..io.clips import open_reader
+def _work(args: argparse.Namespace, place: Place | None) -> int:
+    """Restore as the command line says, in one of the processes; returns the exit status."""
+    # Before the seconds that the imports take, in which other processes may be done.
+    before = OutputState.of(Path(args.dst))
+    from ..registration import register
+
+    register()
+    from ..restoration.checks import Target
+    from ..restoration.claims import Worker
+    from ..restoration.restore_video import Source, restore_source
+
+    source = Source(args.src, args.frames, args.fps, args.yuv_size, args.size_change, args.strict)
+    # What can't be read is said before a network is loaded, which takes seconds.
+    source.open()
+    summary = restore_source(
+        source,
+        Target.of(args.dst),
+        _restorer(args, place),
+        _options(args),
+        progress=not args.quiet,
+        worker=Worker(place.rank, place.processes) if place else None,
+        before=before,
+    )
+    if summary is None:
+        return 0
+    print(summary)
+    return EXIT_DAMAGED if summary.damage else 0
+
+
+def _restorer(args: argparse.Namespace, place: Place | None) -> 'VideoRestorer':
     from ..models.zoo import load_model
-    from ..restoration.options import OutputOptions
-    from ..restoration.restore_video import restore_video
     from ..restoration.restorer import VideoRestorer
 
-    # What can't be read is said before a network is loaded, which takes seconds.
-    open_reader(args.src, args.fps, args.yuv_size, args.strict)
     if args.config is None and args.model is None:
         args.model = DEFAULT_MODEL
-        print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
+        if place is None or place.rank == 0:
+            print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
+    settings = restorer_settings(args)
+    if place is not None:
+        settings |= dict(device=device_of(place, args.device), processes=place.local_processes)
     network = load_model(args.model or args.config, args.checkpoint)
-    restorer = VideoRestorer(
-        network, memory_limit=args.memory, offload=args.offload, **restorer_settings(args)
-    )
-    options = OutputOptions(
+    return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)
+
+
+def _options(args: argparse.Namespace) -> 'OutputOptions':
+    from ..restoration.options import OutputOptions
+
+    return OutputOptions(
         codec=args.codec,
         crf=args.crf,
         preset=args.preset,
@@ -165,17 +208,3 @@ def _restore(args: argparse.Namespace) -> bool:
         overwrite=args.overwrite,
         segment=args.segment,
     )
-    summary = restore_video(
-        args.src,
-        args.dst,
-        restorer,
-        frames=args.frames,
-        options=options,
-        rate=args.fps,
-        yuv_size=args.yuv_size,
-        size_change=args.size_change,
-        strict=args.strict,
-        progress=not args.quiet,
-    )
-    print(summary)
-    return summary.damage is not None

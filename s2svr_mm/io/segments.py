@@ -18,6 +18,7 @@ from typing import NamedTuple, cast
 import av
 import numpy as np
 
+from ..utils.files import part_of
 from .color import from_rgb
 from .encoding import EncoderSettings, configure, encoding_error
 
@@ -105,7 +106,7 @@ class SegmentEncoder:
     def __init__(self, path: Path, settings: EncoderSettings) -> None:
         self.path = path
         self._encoder = PacketEncoder(settings)
-        self._part = path.with_suffix('.part')
+        self._part = part_of(path)
         self._file = open(self._part, 'wb')  # noqa: SIM115 (closed in finish and abandon)
 
     def write(self, rgb: np.ndarray, time: int) -> None:

@@ -42,6 +42,7 @@ class Settings:
         tile_overlap (int): Pixels that neighbouring tiles share.
         memory_limit (int, optional): Bytes that may be used.
         scene_cuts (bool): Whether each scene is a clip of its own.
+        processes (int): How many processes share the memory of this machine.
 
     Raises:
         ConfigError: They are not possible.
@@ -54,6 +55,7 @@ class Settings:
     tile_overlap: int = 64
     memory_limit: int | None = None
     scene_cuts: bool = True
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if self.dtype not in ('auto', *DTYPES):
@@ -133,14 +135,17 @@ def _plan(
     if len(windows) == len(tiles) == 1:
         return TilingPlan(*windows[0], tiles[0], settings.tile_overlap), []
     device, host_budget = predictor.device, None
+    budget = settings.memory_limit or int(available_memory(device) * USABLE)
     if device.type == 'cuda':
-        host_budget = int(available_host_memory() * USABLE)
+        host_budget = int(available_host_memory() * USABLE) // settings.processes
+    else:
+        budget //= settings.processes
     plan = choose_plan(
         (frame.shape[0], frame.shape[1]),
         predictor.scale,
         frame.itemsize,
         predictor.cost('float32' if settings.dtype == 'auto' else settings.dtype),
-        settings.memory_limit or int(available_memory(device) * USABLE),
+        budget,
         host_budget,
         windows,
         tiles,

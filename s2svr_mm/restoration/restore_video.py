@@ -26,15 +26,19 @@ from ..io.video import VideoReader
 from ..models.zoo import load_model
 from ..utils.files import disk_errors
 from ..utils.memory import peak_device_memory, peak_host_memory
+from ..utils.output_state import OutputState
 from ..version import __version__
 from .checks import Target, check_outputs, checked_range
+from .claims import Arrival, Claims, FinishedElsewhereError, Worker, assembling
 from .options import OutputOptions
 from .planning import CHECK_FRAMES, Decision
 from .restorer import VideoRestorer
 from .resume import Beginning, Ending, ResumeFolder
-from .segments import Segments, Stretch, restore_segments, whole_segments
+from .scene_cuts import REACH
+from .segments import Stretch, check_segments, restore_segments
 from .sinks import COMPARISONS, FolderSink, VideoSink
 from .summary import Summary, joined
+from .windows import Segments
 
 SIZE_CHANGES = ('stop', 'split', 'scale')
 
@@ -88,31 +92,92 @@ def restore_video(
         OutputError: The output can't be written, or must not be.
         EncodingError: The encoder or the container does not take the frames.
     """
-    options = options or OutputOptions()
-    if size_change not in SIZE_CHANGES:
-        raise ConfigError(f'size_change is one of {", ".join(SIZE_CHANGES)}, got {size_change!r}')
-    restorer = _restorer(model, settings)
-    reader = open_reader(str(src), rate, yuv_size, strict)
-    start, stop = checked_range(reader, frames)
-    if size_change == 'stop':
+    restorer = restorer_of(model, settings)
+    source = Source(str(src), frames, rate, yuv_size, size_change, strict)
+    summary = restore_source(source, Target.of(dst), restorer, options or OutputOptions(), progress)
+    assert summary is not None
+    return summary
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be restored; the attributes are arguments of :func:`restore_video`.
+
+    Raises:
+        ConfigError: They are not possible.
+    """
+
+    src: str
+    frames: tuple[int, int | None] = (0, None)
+    rate: Fraction | None = None
+    yuv_size: tuple[int, int] | None = None
+    size_change: str = 'stop'
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size_change not in SIZE_CHANGES:
+            raise ConfigError(
+                f'size_change is one of {", ".join(SIZE_CHANGES)}, got {self.size_change!r}'
+            )
+
+    def open(self) -> Reader:
+        """Open the input."""
+        return open_reader(self.src, self.rate, self.yuv_size, self.strict)
+
+
+def restore_source(
+    source: Source,
+    target: Target,
+    restorer: VideoRestorer,
+    options: OutputOptions,
+    progress: bool = True,
+    worker: Worker | None = None,
+    before: OutputState | None = None,
+) -> Summary | None:
+    """Restore as :func:`restore_video` does, alone or together with other processes.
+
+    Args:
+        source (Source): The input.
+        target (Target): The main output.
+        restorer (VideoRestorer): The network with its settings.
+        options (OutputOptions): How to write.
+        progress (bool): Whether to show a progress bar. Defaults to True.
+        worker (Worker, optional): This process among those that restore this output together.
+            Defaults to None: it does so alone.
+        before (OutputState, optional): What was at the output's place when this process was
+            started. Defaults to None: what is there now.
+
+    Returns:
+        Summary | None: What was done; None if another process has made the output.
+    """
+    reader = source.open()
+    start, stop = checked_range(reader, source.frames)
+    if source.size_change == 'stop':
         _check_sizes(reader, start, stop)
     # Frames of images and raw YUV follow one another in steps of one tick.
     timeline = None
     if isinstance(reader, VideoReader):
         timeline = read_timeline(reader.path, reader.stamps)
-    target = Target.of(dst)
     restored: list[_Restored] = []
     following: int | None = start
-    with ExitStack() as stack:
-        while following is not None:
-            stretch = Stretch(reader, following, stop, timeline, size_change == 'scale')
-            number = len(restored) + 1
-            output, opts = target.numbered(number), _numbered(options, number)
-            check_outputs(reader, (following, stop), output, opts)
-            parts = stack.enter_context(ResumeFolder(output.path))
-            restored.append(_restore_stretch(restorer, stretch, parts, output, opts, progress))
-            following = restored[-1].ending.next_frame if size_change == 'split' else None
-        summaries = [_finish(restorer, done, size_change) for done in restored]
+    try:
+        with ExitStack() as stack:
+            while following is not None:
+                stretch = Stretch(reader, following, stop, timeline, source.size_change == 'scale')
+                number = len(restored) + 1
+                output, opts = target.numbered(number), _numbered(options, number)
+                arrival = Arrival(output.path, worker, before if number == 1 else None)
+                if restored and not restored[0].parts.has_begun:
+                    raise FinishedElsewhereError
+                if not arrival.joins(opts.overwrite):
+                    check_outputs(reader, (following, stop), output, opts)
+                parts = stack.enter_context(ResumeFolder(output.path, worker is not None))
+                done = _restore_stretch(restorer, stretch, parts, output, opts, progress, arrival)
+                restored.append(done)
+                following = done.ending.next_frame if source.size_change == 'split' else None
+            summaries = [_finish(restorer, done, source.size_change) for done in restored]
+    except FinishedElsewhereError:
+        return None
     return joined(summaries)
 
 
@@ -134,7 +199,8 @@ def _change(reader: Reader, start: int, frame: int) -> str:
     )
 
 
-def _restorer(model: str | nn.Module | VideoRestorer, settings: dict[str, Any]) -> VideoRestorer:
+def restorer_of(model: str | nn.Module | VideoRestorer, settings: dict[str, Any]) -> VideoRestorer:
+    """Return a network with its settings, of what :func:`restore_video` takes."""
     if not isinstance(model, VideoRestorer):
         network = load_model(model) if isinstance(model, str) else model
         return VideoRestorer(network, **settings)
@@ -170,31 +236,32 @@ def _restore_stretch(
     target: Target,
     options: OutputOptions,
     progress: bool,
+    arrival: Arrival,
 ) -> _Restored:
     """Restore frames of one size, or find that they are restored."""
     began = time.monotonic()
     with _kept(parts):
         arguments = _arguments(restorer, stretch, options)
-        beginning = parts.resume(arguments, options.overwrite)
-        first = [] if beginning else _first_frames(stretch)
-        size = beginning.size if beginning else (first[0].rgb.shape[0], first[0].rgb.shape[1])
-        sinks = _sinks(restorer.scale, stretch, size, parts.folder, target, options)
-        if beginning is None:
-            decision = restorer.decide([frame.rgb for frame in first])
-            beginning = Beginning(decision, size)
-            parts.begin(arguments, beginning)
-        scene_cuts = restorer.settings.scene_cuts
-        segments = Segments.of(beginning.decision.plan, options.segment, scene_cuts)
-        done = whole_segments(stretch, sinks, parts, segments)
-        ending, resumed = parts.ending, segments.frames_before(done)
+        with parts.alone() as alone:
+            if not parts.has_begun and arrival.is_late():
+                raise FinishedElsewhereError
+            beginning = parts.resume(arguments, options.overwrite and alone)
+            first = [] if beginning else _first_frames(stretch)
+            size = beginning.size if beginning else (first[0].rgb.shape[0], first[0].rgb.shape[1])
+            sinks = _sinks(restorer.scale, stretch, size, parts.folder, target, options)
+            if beginning is None:
+                decision = restorer.decide([frame.rgb for frame in first])
+                beginning = Beginning(decision, size)
+                parts.begin(arguments, beginning)
+            reach = REACH if restorer.settings.scene_cuts else 0
+            segments = Segments.of(beginning.decision.plan, options.segment, reach)
+            check_segments(stretch, sinks, parts, segments, discard=alone)
+        claims = Claims(parts, sinks, segments, stretch.num_frames, arrival.worker or Worker())
+        resumed = claims.frames_done
         restoring = time.monotonic()
-        if ending is not None:
-            resumed = ending.frames
-        else:
-            with _bar(stretch, resumed, beginning.decision, restorer, progress) as bar:
-                ending = restore_segments(
-                    restorer, stretch, sinks, parts, beginning, segments, done, bar
-                )
+        with _bar(stretch, resumed, beginning.decision, restorer, progress) as bar:
+            claims.on_found = bar.update
+            ending = restore_segments(restorer, stretch, sinks, parts, beginning, claims, bar)
     restoring = time.monotonic() - restoring
     return _Restored(stretch, parts, sinks, beginning, ending, resumed, began, restoring)
 
@@ -206,11 +273,11 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
     cut_off = stretch.stop is not None or ending.damage or ending.next_frame is not None
     cut = TimeRange(stretch.time(stretch.start) * base, ending.end_time * base if cut_off else None)
     notes: list[str] = []
-    with _kept(done.parts):
+    with _kept(done.parts), assembling(done.parts):
         for sink in done.sinks:
             # The main output is the last one.
             notes = sink.assemble(ending.segments, ending.end_time, cut)
-    done.parts.clear()
+        done.parts.clear()
     encoder = next((s.settings for s in reversed(done.sinks) if isinstance(s, VideoSink)), None)
     height, width = beginning.size
     return Summary(
@@ -325,8 +392,7 @@ def _encoder(info: VideoInfo, path: Path, options: OutputOptions) -> EncoderSett
 def _bar(
     stretch: Stretch, done: int, decision: Decision, restorer: VideoRestorer, show: bool
 ) -> tqdm:
-    total = stretch.reader.num_frames
-    total = (total if stretch.stop is None else min(total, stretch.stop)) - stretch.start
+    total = stretch.num_frames
     if show:
         # The bar moves window by window, which may take a while.
         print(f'{decision} on {restorer.device}', file=sys.stderr, flush=True)

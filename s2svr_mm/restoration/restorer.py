@@ -3,7 +3,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice, pairwise, product
 from typing import Any
@@ -25,6 +25,7 @@ from .windows import (
     sliding_windows,
     thin_out,
     tile_axis,
+    while_wanted,
 )
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class VideoRestorer:
             lets larger windows and tiles fit. Defaults to False.
         scene_cuts (bool): Whether to look for scene cuts, and restore each scene as a clip of its
             own. Defaults to True.
+        processes (int): How many processes share the main memory of this machine. Defaults to 1.
 
     Attributes:
         predictor (Predictor): The network on its device.
@@ -81,9 +83,10 @@ class VideoRestorer:
         memory_limit: int | None = None,
         offload: bool = False,
         scene_cuts: bool = True,
+        processes: int = 1,
     ) -> None:
         self.settings = Settings(
-            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts
+            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts, processes
         )
         self.predictor = Predictor(model, device, tta, offload)
 
@@ -105,7 +108,7 @@ class VideoRestorer:
     def fingerprint(self) -> dict[str, Any]:
         """All that the result depends on beside the frames, as plain data."""
         settings = asdict(self.settings)
-        del settings['memory_limit']
+        del settings['memory_limit'], settings['processes']
         return {
             'weights': self.predictor.fingerprint(),
             'device': self.device.type,
@@ -167,6 +170,7 @@ class VideoRestorer:
         frames: Iterable[tuple[np.ndarray, bool]],
         decision: Decision,
         resumed: bool = False,
+        proceed: Callable[[int], bool] = lambda number: True,
     ) -> Iterator[np.ndarray]:
         """Restore a stream window by window.
 
@@ -176,12 +180,15 @@ class VideoRestorer:
             decision (Decision): Windows, tiles and type.
             resumed (bool): Whether the stream starts with a later window than the video's first.
                 Defaults to False.
+            proceed (Callable[[int], bool]): Asked before each further window, with its number in
+                the stream, whether to restore it or to stop. Defaults to one that says yes.
 
         Yields:
             np.ndarray: What each window adds to the result, (k, s * h, s * w, 3). Of a resumed
             stream's first window nothing is yielded, it only fades into the next one.
         """
-        windows = self._restored(sliding_windows(frames, decision.plan), decision)
+        wanted = while_wanted(sliding_windows(frames, decision.plan), proceed)
+        windows = self._restored(wanted, decision)
         yield from join_windows(windows, decision.plan, resumed)
 
     def _restored(

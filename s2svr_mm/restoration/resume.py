@@ -2,23 +2,25 @@
 """What a run has done so far, kept beside its output so that the next run resumes there."""
 
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from ..errors import OutputError
 from ..io.damage import Damage
 from ..utils.files import write_text
-from ..utils.locks import HIDDEN, folder_lock
+from ..utils.locks import HIDDEN, SharedFolder, folder_lock
 from .planning import Decision
 
 _MADE_BY = 's2svr_mm'
-# All that a run leaves in the folder; anything else in it is somebody else's.
+_MANIFEST, _DONE = 'manifest.json', 'done.json'
+# All that a run leaves in the folder beside its manifest; anything else in it is somebody else's.
 _OURS = (
-    'manifest.json',
-    'end.json',
     '*.input',
     '*.part',
     '*/*.packets',
@@ -79,46 +81,86 @@ class Ending:
     resized: int = 0
     cuts: tuple[int, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data, keyword arguments of this class."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class SegmentNote:
+    """What is known of a segment that was restored.
+
+    Attributes:
+        content (str): Fingerprint of the input's content that it is made of.
+        damage (Damage): What was wrong with the pictures, as far as its process had read.
+        frames (int): Number of its frames.
+        is_last (bool): Whether the output ends with it.
+        next_frame (int, optional): See :class:`Ending`.
+        resized (int): Number of its frames that were scaled.
+        cuts (tuple[int, ...]): Numbers of its frames that a scene begins with.
+    """
+
+    content: str
+    damage: Damage = field(default_factory=Damage)
+    frames: int = 0
+    is_last: bool = False
+    next_frame: int | None = None
+    resized: int = 0
+    cuts: tuple[int, ...] = ()
 
 
 class ResumeFolder:
-    """The folder ``<output>.parts``, locked for this process; a context manager.
+    """The folder ``<output>.parts``, locked for this process or shared; a context manager.
 
     Args:
         output (Path): The output that the parts will become.
+        shared (bool): Whether other processes may work at the same output, with the same
+            arguments. Defaults to False.
 
     Raises:
         OutputError: Another process is at it, or the folder is not ours.
     """
 
-    def __init__(self, output: Path) -> None:
-        self.folder = output.with_name(f'{output.name}.parts')
-        self._check_ours()
-        self.folder.mkdir(exist_ok=True)
-        self._lock = ExitStack()
-        self._lock.enter_context(folder_lock(self.folder, output))
-
-    def _check_ours(self) -> None:
-        is_folder = self.folder.is_dir() and not self.folder.is_symlink()
-        if self.folder.exists() or self.folder.is_symlink():
-            names = {path.name for path in self.folder.iterdir()} if is_folder else {'.'}
-            if names - {HIDDEN} and not self._manifest():
-                raise OutputError(
-                    f'{self.folder} is needed for what is half done, but something that was not '
-                    'made here has that name. It was not touched: move it away, or choose another '
-                    'output'
-                )
-
-    def _manifest(self) -> dict[str, Any]:
-        """Return what :meth:`begin` wrote; empty if there is nothing of ours."""
+    def __init__(self, output: Path, shared: bool = False) -> None:
+        self.folder = parts_of(output)
+        check_parts(output)
         try:
-            content = json.loads((self.folder / 'manifest.json').read_text(encoding='utf-8'))
-            return content if content['made_by'] == _MADE_BY else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            self.folder.mkdir(exist_ok=True)
+        except PermissionError as error:
+            raise OutputError(f'no permission to write to {self.folder.parent}') from error
+        self._lock = ExitStack()
+        self._shared = SharedFolder(self.folder, output) if shared else None
+        if self._shared is None:
+            self._lock.enter_context(folder_lock(self.folder, output))
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep others that share the folder from beginning; yields whether there are none yet."""
+        if self._shared is None:
+            yield True
+            return
+        with self._shared.alone() as alone:
+            yield alone
+
+    def claim(self, name: str) -> FileLock | None:
+        """Take a part of the work of a folder that is shared; None if another process has it."""
+        assert self._shared is not None
+        return self._shared.claim(name)
+
+    def is_claimed(self, name: str) -> bool:
+        """Whether a process has a part of the work of a folder that is shared."""
+        assert self._shared is not None
+        return self._shared.is_claimed(name)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may be at work."""
+        return self._shared is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is work that is not finished."""
+        return bool(self._manifest())
+
+    def _manifest(self, name: str = _MANIFEST) -> dict[str, Any]:
+        """Return what :meth:`begin` wrote; empty if there is nothing of ours."""
+        return _read_manifest(self.folder / name)
 
     def resume(self, arguments: Mapping[str, Any], overwrite: bool) -> Beginning | None:
         """Look for what an earlier run with the same arguments has settled.
@@ -135,6 +177,8 @@ class ResumeFolder:
         """
         manifest = self._manifest()
         if not manifest:
+            if self._manifest(_DONE):
+                self.clear()
             return None
         before = manifest['arguments']
         if before == arguments:
@@ -157,60 +201,38 @@ class ResumeFolder:
             'arguments': dict(arguments),
             'beginning': beginning.to_json(),
         }
-        write_text(self.folder / 'manifest.json', json.dumps(manifest, indent=1))
+        write_text(self.folder / _MANIFEST, json.dumps(manifest, indent=1))
 
-    def note_input(
-        self, segment: int, content: str, damage: Damage, cuts: tuple[int, ...] = ()
-    ) -> None:
-        """Write down what a segment is made of.
+    def note(self, segment: int, note: SegmentNote) -> None:
+        """Write down what a segment is made of."""
+        write_text(self._input(segment), json.dumps(asdict(note)))
 
-        Args:
-            segment (int): Its number.
-            content (str): Fingerprint of the input's content.
-            damage (Damage): What was wrong with the pictures so far.
-            cuts (tuple[int, ...]): Numbers of its frames that a scene begins with. Defaults to
-                none.
-        """
-        noted = {'content': content, 'damage': asdict(damage), 'cuts': cuts}
-        write_text(self._input(segment), json.dumps(noted))
+    def note_of(self, segment: int) -> SegmentNote | None:
+        """Return what :meth:`note` was given; None if nothing."""
+        try:
+            noted = json.loads(self._input(segment).read_text(encoding='utf-8'))
+            noted['damage'] = Damage.from_json(noted['damage'])
+            return SegmentNote(**{**noted, 'cuts': tuple(noted['cuts'])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
 
-    def input_of(self, segment: int) -> tuple[str, Damage]:
-        """Return what :meth:`note_input` was given; ``''`` if nothing."""
-        path = self._input(segment)
-        if not path.is_file():
-            return '', Damage()
-        noted = json.loads(path.read_text(encoding='utf-8'))
-        return noted['content'], Damage.from_json(noted['damage'])
-
-    def cuts_of(self, segment: int) -> list[int]:
-        """Numbers of a segment's frames that a scene begins with."""
-        return json.loads(self._input(segment).read_text(encoding='utf-8'))['cuts']
-
-    def noted_inputs(self) -> list[int]:
-        """Numbers of all segments that :meth:`note_input` was called for."""
+    def noted(self) -> list[int]:
+        """Numbers of all segments that :meth:`note` was called for."""
         return sorted(int(path.stem) for path in self.folder.glob('[0-9]*.input'))
 
     def forget(self, segment: int) -> None:
-        """Throw away what is known of a segment's input, and the end with it."""
+        """Throw away what is known of a segment."""
         self._input(segment).unlink(missing_ok=True)
-        (self.folder / 'end.json').unlink(missing_ok=True)
 
     def _input(self, segment: int) -> Path:
         return self.folder / f'{segment:06d}.input'
 
-    @property
-    def ending(self) -> Ending | None:
-        """What :meth:`end` was given; None while there are frames left to restore."""
-        path = self.folder / 'end.json'
-        return Ending(**json.loads(path.read_text())) if path.is_file() else None
-
-    def end(self, ending: Ending) -> None:
-        """Write down that all frames are restored, with what was learnt at the end."""
-        write_text(self.folder / 'end.json', json.dumps(ending.to_json()))
-
     def clear(self) -> None:
         """Throw away all parts, and nothing else."""
         inside = self.folder.resolve()
+        # What is left if this is stopped is still known as ours, and as of no use.
+        with suppress(FileNotFoundError):
+            os.replace(self.folder / _MANIFEST, self.folder / _DONE)
         for pattern in _OURS:
             for path in self.folder.glob(pattern):
                 if path.parent.resolve().is_relative_to(inside):
@@ -219,14 +241,72 @@ class ResumeFolder:
             for folder in self.folder.glob(pattern):
                 with suppress(OSError):
                     folder.rmdir()
+        (self.folder / _DONE).unlink(missing_ok=True)
 
     def __enter__(self) -> 'ResumeFolder':
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._manifest():
-            self.clear()
+        if self._shared is not None:
+            self._shared.close(self._tidy)
+        else:
+            self._tidy()
         self._lock.close()
         # It stays if it holds what was done, or what somebody has put there.
         with suppress(OSError):
             self.folder.rmdir()
+
+    def _tidy(self) -> bool:
+        """Leave nothing where there is nothing to resume; returns whether that is so."""
+        if self._manifest():
+            return False
+        self.clear()
+        return True
+
+
+def parts_of(output: Path) -> Path:
+    """Name the folder that holds what is done of an output."""
+    return output.with_name(f'{output.name}.parts')
+
+
+def has_begun(output: Path) -> bool:
+    """Whether there is work for an output that is not finished."""
+    return bool(_read_manifest(parts_of(output) / _MANIFEST))
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        return content if content['made_by'] == _MADE_BY else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def check_parts(output: Path) -> None:
+    """Refuse an output whose folder of parts is somebody else's.
+
+    Args:
+        output (Path): The output.
+
+    Raises:
+        OutputError: Something that was not made here has the folder's name.
+    """
+    folder = parts_of(output)
+    if not os.path.lexists(folder):
+        return
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    if is_folder and (has_begun(output) or _read_manifest(folder / _DONE)):
+        return
+    if not is_folder or any(map(_is_foreign, folder.glob('*'))):
+        raise OutputError(
+            f'{folder} is needed for what is half done, but something that was not made here has '
+            'that name. It was not touched: move it away, or choose another output'
+        )
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether something lies in a folder of parts that no process has made before it begins."""
+    if path.name == HIDDEN:
+        return False
+    folders = path.is_dir() and path.name in _FOLDERS
+    return not folders or not all(inside.is_dir() for inside in path.rglob('*'))

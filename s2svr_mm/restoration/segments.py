@@ -1,7 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Decoding, the network and encoding side by side, segment by segment."""
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -16,52 +15,15 @@ from ..errors import DataError
 from ..io.damage import Damage
 from ..io.reader import Frame, FrameSizeError, Reader
 from ..io.timeline import Timeline
+from .claims import Claims
 from .restorer import VideoRestorer
-from .resume import Beginning, Ending, ResumeFolder
-from .scene_cuts import REACH, mark_cuts
+from .resume import Beginning, Ending, ResumeFolder, SegmentNote
+from .scene_cuts import mark_cuts
 from .sinks import Sink
 from .threads import BackgroundCalls, Prefetcher
-from .windows import TilingPlan
+from .windows import Segments
 
 _FRAMES_AHEAD = 4
-
-
-@dataclass(frozen=True)
-class Segments:
-    """How windows are grouped: what lies in whole segments need not be restored again.
-
-    Attributes:
-        plan (TilingPlan): The windows.
-        length (int): Windows of a segment.
-        reach (int): Frames on either side of one that tell whether a scene begins with it.
-    """
-
-    plan: TilingPlan
-    length: int
-    reach: int = 0
-
-    @classmethod
-    def of(cls, plan: TilingPlan, frames: int, scene_cuts: bool) -> 'Segments':
-        """Group windows into segments of about so many frames."""
-        return cls(plan, math.ceil(frames / plan.step), REACH if scene_cuts else 0)
-
-    def first_window(self, segment: int) -> int:
-        """Return the window to begin with: the one before the segment's, as it fades into them."""
-        return max(segment * self.length - 1, 0)
-
-    def frames_before(self, segment: int) -> int:
-        """Return the number of frames in the segments before."""
-        return self.plan.frames_before(segment * self.length)
-
-    def needs(self, segment: int) -> tuple[int, int]:
-        """First frame, and the one after the last, that a segment's content depends on.
-
-        The first one may lie before the first of all.
-        """
-        last = (segment + 1) * self.length - 1
-        # One more: that there is one tells the window from a last one.
-        stop = last * self.plan.step + self.plan.window + 1
-        return self.first_window(segment) * self.plan.step - self.reach, stop + self.reach
 
 
 @dataclass(frozen=True)
@@ -82,6 +44,12 @@ class Stretch:
     stop: int | None
     timeline: Timeline | None
     resize: bool
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames, unless they end before one of another size."""
+        end = self.reader.num_frames
+        return (end if self.stop is None else min(end, self.stop)) - self.start
 
     def time(self, index: int) -> int:
         """When a frame is shown, in ticks from the source's first frame."""
@@ -109,13 +77,13 @@ class FrameStream:
 
     Attributes:
         next_frame (int, optional): Number of the frame of another size that ended the stream.
-        resized (int): Number of frames that were scaled.
+        resized (set[int]): Numbers of frames that were scaled.
     """
 
     def __init__(self, stretch: Stretch, first: int, size: tuple[int, int]) -> None:
         self._stretch, self._first, self._size = stretch, first, size
         self.next_frame: int | None = None
-        self.resized = 0
+        self.resized: set[int] = set()
 
     def marked(self, reach: int) -> Iterator[tuple[Frame, bool]]:
         """Yield each frame and whether a scene begins with it.
@@ -152,7 +120,7 @@ class FrameStream:
         return None
 
     def _scaled(self, frame: Frame) -> Frame:
-        self.resized += 1
+        self.resized.add(frame.index)
         height, width = self._size
         smaller = frame.rgb.shape[0] * frame.rgb.shape[1] > height * width
         method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
@@ -165,11 +133,10 @@ def restore_segments(
     sinks: Sequence[Sink],
     parts: ResumeFolder,
     beginning: Beginning,
-    segments: Segments,
-    done: int,
+    claims: Claims,
     bar: tqdm,
 ) -> Ending:
-    """Restore from a segment on, and write down the end.
+    """Restore all segments that are missing, beside other processes that do the same.
 
     Args:
         restorer (VideoRestorer): The network with its settings.
@@ -177,25 +144,42 @@ def restore_segments(
         sinks (Sequence[Sink]): Where restored frames go.
         parts (ResumeFolder): Where it is written down what is done.
         beginning (Beginning): What was settled before.
-        segments (Segments): How windows are grouped.
-        done (int): Number of segments that are there.
+        claims (Claims): Which segments are whose.
         bar (tqdm): Shows the progress.
 
     Returns:
-        Ending: What was learnt.
+        Ending: What was learnt, by all processes.
 
     Raises:
         DataError: A frame can't be read, or there is none.
+        FinishedElsewhereError: Others have made the output.
     """
-    count = segments.frames_before(done)
-    fresh = stretch.start + count
-    stream = FrameStream(stretch, segments.first_window(done) * segments.plan.step, beginning.size)
+    with claims:
+        while (first := claims.next_run()) is not None:
+            _restore_run(restorer, stretch, sinks, parts, beginning, claims, first, bar)
+    return _ending(stretch, claims)
+
+
+def _restore_run(
+    restorer: VideoRestorer,
+    stretch: Stretch,
+    sinks: Sequence[Sink],
+    parts: ResumeFolder,
+    beginning: Beginning,
+    claims: Claims,
+    first: int,
+    bar: tqdm,
+) -> None:
+    """Restore segments in a row, from one on until the next one is done or another process's."""
+    segments = claims.segments
+    begin = segments.first_window(first)
+    fresh = stretch.start + segments.frames_before(first)
+    stream = FrameStream(stretch, begin * segments.plan.step, beginning.size)
     pending: deque[tuple[Frame, bool]] = deque()
     cuts: list[int] = []
-    last: Frame | None = None
-    segment = done
-    # By the calls before this one, which have read other frames.
-    found = parts.input_of(done - 1)[1] if done else Damage()
+    segment = first
+    count = resized = 0
+    stopped = False
     with ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.abandon)
@@ -207,15 +191,21 @@ def restore_segments(
         def each(call: Callable[[Sink], object]) -> None:
             writer.add(lambda: [call(sink) for sink in sinks])
 
-        def damage() -> Damage:
-            return found.joined(stretch.reader.damage or Damage())
-
         def finish(is_last: bool) -> None:
+            note = SegmentNote(
+                content=_input(stretch, segments, segment, is_last),
+                damage=stretch.reader.damage or Damage(),
+                frames=count,
+                is_last=is_last,
+                next_frame=stream.next_frame if is_last else None,
+                resized=resized,
+                cuts=tuple(cuts),
+            )
             # First, for a segment whose input is not known is restored again.
-            content = _input(stretch, segments, segment, is_last)
-            writer.add(partial(parts.note_input, segment, content, damage(), tuple(cuts)))
+            writer.add(partial(parts.note, segment, note))
             cuts.clear()
             each(lambda sink: sink.finish())
+            writer.add(partial(claims.finish, segment, note))
 
         def arriving() -> Iterator[tuple[np.ndarray, bool]]:
             for frame, starts in source:
@@ -223,43 +213,63 @@ def restore_segments(
                     pending.append((replace(frame, time=stretch.time(frame.index)), starts))
                 yield frame.rgb, starts
 
-        restored = restorer.restore_windows(arriving(), beginning.decision, resumed=bool(done))
+        def proceed(number: int) -> bool:
+            nonlocal stopped
+            following, inside = divmod(begin + number, segments.length)
+            stopped = inside == 0 and following > first and not claims.proceed(following)
+            return not stopped
+
+        restored = restorer.restore_windows(arriving(), beginning.decision, begin > 0, proceed)
         try:
-            for number, window in enumerate(restored, done * segments.length):
+            for number, window in enumerate(restored, first * segments.length):
                 if number % segments.length == 0:
-                    if number > done * segments.length:
+                    if count:
                         finish(is_last=False)
-                    segment = number // segments.length
+                    segment, count, resized = number // segments.length, 0, 0
                     each(partial(_start, segment))
                 for image in window:
-                    last, starts = pending.popleft()
-                    if starts and last.index > stretch.start:
-                        cuts.append(last.index)
-                    each(partial(_write, last, image))
+                    frame, starts = pending.popleft()
+                    if starts and frame.index > stretch.start:
+                        cuts.append(frame.index)
+                    each(partial(_write, frame, image))
+                    resized += frame.index in stream.resized
+                    stream.resized.discard(frame.index)
                     writer.add(bar.update)
                 count += len(window)
         except DataError:
             # The input can be repaired, and then all that waits to be written is of use.
             writer.finish()
             raise
-        if last is None:
+        if not count and stream.next_frame is not None:
+            # Another process finds the change of size, and with it the end of the output.
+            claims.end_before(first, stream.next_frame - stretch.start)
+            return
+        if not count:
             raise DataError(f'{stretch.reader.path} ends before frame {fresh}.')
-        finish(is_last=True)
+        finish(is_last=not stopped)
         writer.finish()
-    flaws = stretch.within(damage(), stream.next_frame)
+
+
+def _ending(stretch: Stretch, claims: Claims) -> Ending:
+    """Put together what all processes have learnt."""
+    segment = claims.count - 1
+    notes = [claims.notes[number] for number in range(claims.count)]
+    frames = claims.segments.frames_before(segment) + notes[-1].frames
+    damage = stretch.reader.damage or Damage()
+    for note in notes:
+        damage = damage.joined(note.damage)
+    flaws = stretch.within(damage, notes[-1].next_frame)
     told = f'{stretch.reader.path}: {flaws}' if flaws else None
-    ending = Ending(
-        segments=segment + 1,
-        frames=count,
-        end_time=stretch.time(last.index + 1),
+    return Ending(
+        segments=claims.count,
+        frames=frames,
+        end_time=stretch.time(stretch.start + frames),
         damage=told if flaws.is_incomplete else None,
         flaws=None if flaws.is_incomplete else told,
-        next_frame=stream.next_frame,
-        resized=stream.resized,
-        cuts=tuple(cut for number in range(segment + 1) for cut in parts.cuts_of(number)),
+        next_frame=notes[-1].next_frame,
+        resized=sum(note.resized for note in notes),
+        cuts=tuple(cut for note in notes for cut in note.cuts),
     )
-    parts.end(ending)
-    return ending
 
 
 def _start(segment: int, sink: Sink) -> None:
@@ -270,52 +280,46 @@ def _write(frame: Frame, image: np.ndarray, sink: Sink) -> None:
     sink.write(frame, image)
 
 
-_LAST = 'last '
-
-
 def _input(stretch: Stretch, segments: Segments, segment: int, is_last: bool) -> str:
-    """Return what a segment is made of: content of the frames, whether the video ends there."""
+    """Fingerprint of the content that a segment is made of."""
     start, stop = segments.needs(segment)
-    if is_last:
-        return _LAST + stretch.fingerprint(start, None)
-    return stretch.fingerprint(start, stop)
+    return stretch.fingerprint(start, None if is_last else stop)
 
 
-def whole_segments(
-    stretch: Stretch, sinks: Sequence[Sink], parts: ResumeFolder, segments: Segments
-) -> int:
-    """Count the segments of an earlier run that are whole and made of what the input holds now.
+def check_segments(
+    stretch: Stretch, sinks: Sequence[Sink], parts: ResumeFolder, segments: Segments, discard: bool
+) -> None:
+    """Look whether the segments that are there are made of what the input holds now.
 
     Args:
         stretch (Stretch): The frames.
         sinks (Sequence[Sink]): Where restored frames went.
         parts (ResumeFolder): Where it is written down what was done.
         segments (Segments): How windows are grouped.
+        discard (bool): Whether to throw away those that are not whole or of another input;
+            otherwise other processes are at work, whose input has to be the same.
 
-    Returns:
-        int: Number of segments to keep; all others are thrown away, and with them the end.
+    Raises:
+        DataError: The input of other processes is another one.
     """
-    count = 0
-    while _is_usable(stretch, sinks, parts, segments, count):
-        count += 1
-    for number in parts.noted_inputs():
-        if number >= count:
-            parts.forget(number)
-            for sink in sinks:
-                sink.discard(number)
-    return count
+    count = segments.count(stretch.num_frames)
+    for number in parts.noted():
+        note = parts.note_of(number)
+        if number < count and note is not None and _fits(stretch, segments, number, note):
+            if not discard or all(sink.has_segment(number) for sink in sinks):
+                continue
+        elif not discard:
+            raise DataError(
+                f'{stretch.reader.path} is not what another process is restoring to '
+                f'{parts.folder}: it changed, or is another file on this machine'
+            )
+        parts.forget(number)
+        for sink in sinks:
+            sink.discard(number)
 
 
-def _is_usable(
-    stretch: Stretch, sinks: Sequence[Sink], parts: ResumeFolder, segments: Segments, number: int
-) -> bool:
-    noted, _ = parts.input_of(number)
-    if not noted or not all(sink.has_segment(number) for sink in sinks):
-        return False
-    is_last = noted.startswith(_LAST)
-    if is_last and parts.ending is None:
-        return False
+def _fits(stretch: Stretch, segments: Segments, number: int, note: SegmentNote) -> bool:
     beyond = stretch.stop is not None and stretch.start + segments.needs(number)[1] > stretch.stop
-    if beyond and not is_last:
+    if beyond and not note.is_last:
         return False
-    return noted == _input(stretch, segments, number, is_last)
+    return note.content == _input(stretch, segments, number, note.is_last)

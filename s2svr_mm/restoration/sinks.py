@@ -154,8 +154,6 @@ class FolderSink:
         self.overwrite = overwrite
         self.frames = folder / 'frames'
         self.frames.mkdir(parents=True, exist_ok=True)
-        for half_written in self.frames.glob('*.part'):
-            half_written.unlink()
         self._number = 0
         self._digests: dict[str, str] = {}
 
@@ -205,9 +203,11 @@ class FolderSink:
         """See :class:`Sink`."""
         digests = {k: v for i in range(segments) for k, v in self._written(i).items()}
         if not self.output.exists():
-            for path in self.frames.glob('*.png'):
+            for path in self.frames.iterdir():
+                # Half-written by a process that was killed, or of a segment that was restored
+                # anew, and shorter.
                 if path.name not in digests:
-                    path.unlink()  # of a segment that was restored anew, and shorter
+                    path.unlink()
             self.frames.replace(self.output)
             return self._left_out
         waiting = [name for name in digests if (self.frames / name).is_file()]

@@ -5,7 +5,8 @@ Neighbours overlap. Near its ends a window or tile lacks context, so what is mad
 discarded; in the middle of the overlap one fades into the next, or gives way to it at a scene cut.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import NamedTuple, TypeVar
@@ -67,6 +68,49 @@ class TilingPlan:
         return window * self.step + self.fade_start if window else 0
 
 
+@dataclass(frozen=True)
+class Segments:
+    """How windows are grouped: what lies in whole segments need not be restored again.
+
+    Attributes:
+        plan (TilingPlan): The windows.
+        length (int): Windows of a segment.
+        reach (int): Frames on either side of one that tell whether a scene begins with it.
+    """
+
+    plan: TilingPlan
+    length: int
+    reach: int = 0
+
+    @classmethod
+    def of(cls, plan: TilingPlan, frames: int, reach: int = 0) -> 'Segments':
+        """Group windows into segments of about so many frames."""
+        return cls(plan, math.ceil(frames / plan.step), reach)
+
+    def first_window(self, segment: int) -> int:
+        """Return the window to begin with: the one before the segment's, as it fades into them."""
+        return max(segment * self.length - 1, 0)
+
+    def frames_before(self, segment: int) -> int:
+        """Return the number of frames in the segments before."""
+        return self.plan.frames_before(segment * self.length)
+
+    def count(self, frames: int) -> int:
+        """Return the number of segments of so many frames."""
+        windows = 1 + math.ceil(max(frames - self.plan.window, 0) / self.plan.step)
+        return math.ceil(windows / self.length)
+
+    def needs(self, segment: int) -> tuple[int, int]:
+        """First frame, and the one after the last, that a segment's content depends on.
+
+        The first one may lie before the first of all.
+        """
+        last = (segment + 1) * self.length - 1
+        # One more: that there is one tells the window from a last one.
+        stop = last * self.plan.step + self.plan.window + 1
+        return self.first_window(segment) * self.plan.step - self.reach, stop + self.reach
+
+
 def sliding_windows(frames: Iterable[T], plan: TilingPlan) -> Iterator[tuple[Sequence[T], bool]]:
     """Cut a stream of frames into windows.
 
@@ -87,6 +131,25 @@ def sliding_windows(frames: Iterable[T], plan: TilingPlan) -> Iterator[tuple[Seq
         held.extend(islice(source, plan.step))
     if held:
         yield held, True
+
+
+def while_wanted(
+    windows: Iterable[tuple[Sequence[T], bool]], proceed: Callable[[int], bool]
+) -> Iterator[tuple[Sequence[T], bool]]:
+    """Pass windows on until one is not wanted.
+
+    Args:
+        windows (Iterable): As :func:`sliding_windows` yields them.
+        proceed (Callable[[int], bool]): Asked with the number of each window but the first,
+            before it is read, whether it is wanted.
+
+    Yields:
+        tuple[Sequence, bool]: The windows.
+    """
+    for number, (window, is_last) in enumerate(windows, 1):
+        yield window, is_last
+        if not is_last and not proceed(number):
+            return
 
 
 def thin_out(frames: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[int]]:

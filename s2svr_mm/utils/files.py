@@ -3,6 +3,7 @@
 
 import errno
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,11 @@ def commit(work: Path, target: Path) -> None:
     os.replace(work, target)
 
 
+def part_of(path: Path) -> Path:
+    """Name a file to write to that no other process, on any machine, writes to."""
+    return path.with_name(f'{path.name}.{platform.node()}-{os.getpid()}{PART}')
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file that appears complete or not at all.
 
@@ -44,7 +50,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         OutputError: It can't be written, for instance with no space left. An older file of that
             name is then untouched and nothing else remains.
     """
-    part = path.with_name(f'{path.name}.{os.getpid()}{PART}')
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)

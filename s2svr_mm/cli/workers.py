@@ -1,0 +1,194 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""Several processes that carry out one call: found by what started them, or started here.
+
+They need to know nothing of one another but their number, for they share the work by locks on
+files (:mod:`..restoration.claims`). So there is no group of torch.distributed to be joined, at
+which all would stop when one of them dies.
+"""
+
+import argparse
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError, S2SVRError
+from .reporting import EXIT_DAMAGED, message_of
+
+# Of each launcher: the variables that hold a process's number, how many there are, its number on
+# its machine, and how many there are on that.
+LAUNCHERS = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NTASKS_PER_NODE'),
+    'mpi': (
+        *('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+        'OMPI_COMM_WORLD_LOCAL_SIZE',
+    ),
+}
+_MOST_PROCESSES = 256
+
+
+class Place(NamedTuple):
+    """The place of a process among those of a call.
+
+    Attributes:
+        rank (int): Its number, from 0.
+        processes (int): How many there are.
+        local_rank (int): Its number among those of this machine.
+        local_processes (int): How many of them are on this machine.
+    """
+
+    rank: int
+    processes: int
+    local_rank: int
+    local_processes: int
+
+
+def device_list(text: str) -> list[str]:
+    """Parse devices, such as 'cuda:0,cuda:1' or '2xcpu', into one for each process."""
+    devices: list[str] = []
+    for part in text.split(','):
+        match = re.fullmatch(r'(?:([0-9]{1,3})x)?([a-z]+(?::[0-9]{1,3})?)', part.strip())
+        if match is None:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is no list of devices, such as cuda:0,cuda:1 or 2xcpu'
+            )
+        devices += [match[2]] * int(match[1] or 1)
+    if not 0 < len(devices) <= _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} asks for {len(devices)} processes, not 1 to {_MOST_PROCESSES}'
+        )
+    return devices
+
+
+def add_workers(group: argparse._ActionsContainer) -> None:
+    """Add the arguments that make several processes of a call."""
+    group.add_argument(
+        '--devices',
+        type=device_list,
+        metavar='LIST',
+        help='start a process for each: cuda:0,cuda:1 or 2xcpu',
+    )
+    group.add_argument(
+        '--launcher',
+        choices=['none', *LAUNCHERS],
+        default='none',
+        help='what has started this process among others (default: %(default)s)',
+    )
+
+
+def place_of(launcher: str) -> Place:
+    """Find the place of a process that a launcher has started.
+
+    Args:
+        launcher: 'pytorch' (torchrun), 'slurm' or 'mpi' (Open MPI).
+
+    Raises:
+        ConfigError: It was not started so.
+    """
+    names = LAUNCHERS[launcher]
+    try:
+        rank, count = (int(os.environ[name]) for name in names[:2])
+        local_rank = int(os.environ.get(names[2], rank))
+        # Slurm writes '4(x2)' where nodes are alike.
+        local = re.match(r'[0-9]+', os.environ.get(names[3], ''))
+        return Place(rank, count, local_rank, int(local[0]) if local else 1)
+    except (KeyError, ValueError):
+        command = {
+            'pytorch': 'torchrun --nproc-per-node 2 -m s2svr_mm.cli restore ...',
+            'slurm': 'srun --ntasks 2 s2svr restore ...',
+            'mpi': 'mpirun -n 2 s2svr restore ...',
+        }[launcher]
+        raise ConfigError(
+            f'--launcher {launcher} is for a process that it has started, but {names[0]} and '
+            f'{names[1]} are not set: {command} --launcher {launcher}'
+        ) from None
+
+
+def device_of(place: Place, device: str) -> str:
+    """Choose the device of a process: with 'auto', each GPU of a machine in turn."""
+    if device != 'auto':
+        return device
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return f'cuda:{place.local_rank % gpus}' if gpus else 'cpu'
+
+
+def run_on(
+    devices: list[str],
+    args: argparse.Namespace,
+    work: Callable[[argparse.Namespace, Place], int],
+) -> int:
+    """Carry out a call in a process for each device, of which this is the first.
+
+    Args:
+        devices: Where each runs.
+        args: Arguments of the call.
+        work: What each does; returns an exit status. It has to be importable by its name.
+
+    Returns:
+        int: 0 if the work was done, whatever became of some of the processes.
+    """
+    _share_processors(len(devices))
+    context = multiprocessing.get_context('spawn')
+    others: list[BaseProcess] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        for rank, device in enumerate(devices[1:], 1):
+            place = Place(rank, len(devices), rank, len(devices))
+            others.append(context.Process(target=_other, args=(work, args, place, device)))
+            others[-1].start()
+        statuses = [_status(work, args, Place(0, len(devices), 0, len(devices)), devices[0])]
+    except (KeyboardInterrupt, SystemExit):
+        for process in others:
+            process.terminate()
+        raise
+    finally:
+        for process in others:
+            process.join()
+    statuses += [process.exitcode or 0 for process in others]
+    ended_well = [status for status in statuses if status in (0, EXIT_DAMAGED)]
+    for rank, status in enumerate(statuses):
+        if ended_well and status not in ended_well:
+            how = f'was killed by signal {-status}' if status < 0 else f'failed with {status}'
+            print(f'note: process {rank} ({devices[rank]}) {how}; the others did its work')
+    # Whoever has made the output knows whether it is damaged.
+    return max(ended_well, default=1)
+
+
+def _share_processors(count: int) -> None:
+    """Leave to each process its share of the processors, unless the user has said otherwise."""
+    if 'OMP_NUM_THREADS' not in os.environ:
+        threads = max((os.cpu_count() or 1) // count, 1)
+        os.environ['OMP_NUM_THREADS'] = str(threads)
+        if 'torch' in sys.modules:
+            sys.modules['torch'].set_num_threads(threads)
+
+
+def _status(work: Callable[..., int], args: Any, place: Place, device: str) -> int:
+    args = argparse.Namespace(**{**vars(args), 'device': device})
+    try:
+        return work(args, place)
+    except S2SVRError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f'\nerror (process {place.rank}, {device}): {message_of(error)}', file=sys.stderr)
+    except Exception:
+        # A bug here, or memory that a device lacks, is no reason to stop the others.
+        traceback.print_exc()
+    return 1
+
+
+def _other(work: Callable[..., int], args: Any, place: Place, device: str) -> None:
+    # One bar shows what all have done.
+    args.quiet = True
+    try:
+        sys.exit(_status(work, args, place, device))
+    except KeyboardInterrupt:
+        sys.exit(130)
