@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from ..errors import OutputError
 from ..io.damage import Damage
-from ..utils.files import write_text
+from ..utils.files import PART, write_text
 from ..utils.locks import HIDDEN, SharedFolder, folder_lock
 from .planning import Decision
 
@@ -292,21 +292,25 @@ def check_parts(output: Path) -> None:
         OutputError: Something that was not made here has the folder's name.
     """
     folder = parts_of(output)
-    if not os.path.lexists(folder):
-        return
-    is_folder = folder.is_dir() and not folder.is_symlink()
-    if is_folder and (has_begun(output) or _read_manifest(folder / _DONE)):
-        return
-    if not is_folder or any(map(_is_foreign, folder.glob('*'))):
+    # Another process may begin or clear up while this one looks, but not do both.
+    if _is_somebody_elses(output, folder) and _is_somebody_elses(output, folder):
         raise OutputError(
             f'{folder} is needed for what is half done, but something that was not made here has '
             'that name. It was not touched: move it away, or choose another output'
         )
 
 
+def _is_somebody_elses(output: Path, folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return os.path.lexists(folder)
+    if not any(map(_is_foreign, folder.glob('*'))):
+        return False
+    return not (has_begun(output) or _read_manifest(folder / _DONE))
+
+
 def _is_foreign(path: Path) -> bool:
     """Whether something lies in a folder of parts that no process has made before it begins."""
-    if path.name == HIDDEN:
+    if path.name == HIDDEN or path.match(f'{_MANIFEST}.*{PART}'):
         return False
     folders = path.is_dir() and path.name in _FOLDERS
     return not folders or not all(inside.is_dir() for inside in path.rglob('*'))
