@@ -32,7 +32,15 @@ class Slow(nn.Module):
 
 
 def work(
-    src, dst, worker, seconds=0.0, size_change='stop', full_disk=False, before=None, **options
+    src,
+    dst,
+    worker,
+    seconds=0.0,
+    network=None,
+    size_change='stop',
+    full_disk=False,
+    before=None,
+    **options,
 ):
     """Restore in this process, as one of several."""
     if full_disk:
@@ -40,7 +48,7 @@ def work(
     return restore_source(
         Source(str(src), size_change=size_change),
         Target.of(dst),
-        restorer_of(Slow(seconds)),
+        restorer_of(network or Slow(seconds)),
         OutputOptions(**{'segment': 4, **options}),
         progress=False,
         worker=worker,

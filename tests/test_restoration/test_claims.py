@@ -8,7 +8,7 @@ import time
 
 import pytest
 from helpers.clips import moving_clip, write_frames
-from helpers.restoring import UNEVEN, Stop, content, run
+from helpers.restoring import UNEVEN, Same, Stop, content, run
 from helpers.videos import write_movie
 from helpers.workers import REFUSED, Slow, start, together, work
 
@@ -62,7 +62,7 @@ def test_workers_do_different_segments(clip, tmp_path):
 @pytest.mark.parametrize('victim', [0, 1])
 def test_the_others_do_the_work_of_one_that_is_killed(clip, tmp_path, victim):
     run(clip, tmp_path / 'straight.mkv', Slow(), segment=4)
-    processes = [start(clip, tmp_path / 'out.mkv', rank, 3, seconds=0.5) for rank in range(3)]
+    processes = [start(clip, tmp_path / 'out.mkv', rank, 3, seconds=0.3) for rank in range(3)]
     parts = parts_of(tmp_path / 'out.mkv')
     _wait_for(lambda: len(list(parts.glob('.s2svr_mm/worker-*.lock'))) == 3, 100)
     os.kill(processes[victim].pid, signal.SIGKILL)
@@ -76,13 +76,15 @@ def test_the_others_do_the_work_of_one_that_is_killed(clip, tmp_path, victim):
 def test_killed_at_random_and_resumed_by_any_number(clip, tmp_path):
     run(clip, tmp_path / 'straight.mkv', Slow(), segment=4)
     rng, out = random.Random(0), tmp_path / 'out.mkv'
+    kept = 0
     for count in (2, 3):
-        processes = [start(clip, out, rank, count, seconds=0.05) for rank in range(count)]
-        _wait_for(resume.parts_of(out).is_dir)
-        time.sleep(0.3 + 0.4 * rng.random())
+        processes = [start(clip, out, rank, count, seconds=0.2) for rank in range(count)]
+        target = kept + rng.randint(1, 2)
+        _wait_for(lambda target=target: len(list(parts_of(out).glob('*/*.packets'))) >= target)
         for process in processes:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
+        kept = len(list(parts_of(out).glob('*/*.packets')))
         assert not out.exists()
     # One that works alone resumes what several have done.
     assert run(clip, out, Slow(), segment=4).resumed > 0
@@ -90,16 +92,30 @@ def test_killed_at_random_and_resumed_by_any_number(clip, tmp_path):
     assert not parts_of(out).exists()
 
 
-def test_another_call_is_refused(clip, tmp_path):
-    process = start(clip, tmp_path / 'out.mkv', 0, 2, seconds=0.2)
-    _wait_for(lambda: resume.has_begun(tmp_path / 'out.mkv'))
+@pytest.fixture
+def at_work(clip, tmp_path):
+    """Another process of a call that is half done."""
+    with pytest.raises(KeyboardInterrupt):
+        run(clip, tmp_path / 'out.mkv', Stop(8), segment=4)
+    with ResumeFolder(tmp_path / 'out.mkv', shared=True):
+        yield tmp_path / 'out.mkv'
+
+
+def test_another_call_is_refused(clip, at_work):
     with pytest.raises(OutputError, match='another process is writing'):
-        run(clip, tmp_path / 'out.mkv', Slow(), segment=4)
+        run(clip, at_work, Same(), segment=4)
     for options in (dict(crf=30), dict(crf=30, overwrite=True)):
         with pytest.raises(OutputError, match='run with another codec'):
-            work(clip, tmp_path / 'out.mkv', Worker(1, 2), **options)
-    process.join(120)
-    assert process.exitcode == 0
+            work(clip, at_work, Worker(0, 2), network=Same(), **options)
+    assert work(clip, at_work, Worker(0, 2), network=Same()).resumed > 0
+
+
+def test_another_input_of_the_same_name_is_refused(tmp_path, at_work):
+    """As on a machine where another file has the path of the input."""
+    other = write_movie(tmp_path / 'other.mkv', moving_clip(54, 96, 128, seed=1))
+    with pytest.raises(DataError, match='is not what another process is restoring'):
+        work(other, at_work, Worker(1, 2), network=Same())
+    assert list(parts_of(at_work).glob('*.input'))
 
 
 def test_a_single_call_is_not_joined(clip, tmp_path):
@@ -109,17 +125,6 @@ def test_a_single_call_is_not_joined(clip, tmp_path):
     ):
         work(clip, tmp_path / 'out.mkv', Worker(0, 2))
     assert not (tmp_path / 'out.mkv').exists()
-
-
-def test_another_input_of_the_same_name_is_refused(clip, tmp_path):
-    """As on a machine where another file has the path of the input."""
-    process = start(clip, tmp_path / 'out.mkv', 0, 2, seconds=0.2)
-    _wait_for(lambda: list(parts_of(tmp_path / 'out.mkv').glob('*.input')))
-    other = write_movie(tmp_path / 'other.mkv', moving_clip(54, 96, 128, seed=1))
-    with pytest.raises(DataError, match='is not what another process is restoring'):
-        work(other, tmp_path / 'out.mkv', Worker(1, 2))
-    process.join(120)
-    assert process.exitcode == 0
 
 
 def test_a_full_disk_of_one_stops_that_one(clip, tmp_path):
