@@ -37,6 +37,7 @@ OTHERS = [
     's2svr_dvd',
     's2svr_s_compress',
     's2svr_s_x2_video',
+    's2svr_reds_h264',
     's2svr_s_x4_video',
     's2svr_s_deblur',
     's2svr_demo_distill',

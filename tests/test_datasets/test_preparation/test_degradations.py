@@ -3,6 +3,7 @@ import av
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
+from mmagic.registry import TRANSFORMS
 
 from s2svr_mm.datasets.preparation.degradations import degrade_frames
 from s2svr_mm.io.color import BT601, ColorInfo, from_rgb, to_rgb
@@ -54,3 +55,12 @@ def test_real_is_soft_noisy_and_compressed():
     # Farther from the clean small frames than compression alone leaves them, still near.
     assert 20 < psnr(real, small) < psnr(degraded(clip, 'crf25', 2)[1], small) - 0.5
     assert abs(np.mean(real) - np.mean(small)) < 0.5
+
+
+def test_crf_is_what_configs_validate_on():
+    clip = moving_clip(6, 96, 128)
+    codec = dict(codec='libx264', crf=(23, 23), keyint=(250, 250), bframes=(3, 3))
+    transform = TRANSFORMS.build(dict(type='RandomCompressVideo', codecs=[codec]))
+    np.testing.assert_array_equal(
+        transform(dict(gt=list(clip)))['img'], degraded(clip, 'crf23', 1)[1]
+    )
