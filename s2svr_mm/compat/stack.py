@@ -26,7 +26,7 @@ REASONS = {
     'diffusers': 'mmagic 1.2 does not import beside 0.25',
     'transformers': '4.49 wants huggingface-hub 0.26',
     'huggingface-hub': 'diffusers 0.24 uses what 0.26 removed',
-    'av': 'older ones do not say what an encoder takes and whether a video is interlaced',
+    'av': '18.0 does not say what an encoder takes, and 19 opens files in another way',
     'setuptools': "mmengine reads _base_ = 'mmagic::...' by pkg_resources, which 82 has no more",
 }
 

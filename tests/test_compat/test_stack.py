@@ -135,7 +135,7 @@ def test_missing_variant_of_opencv(installed):
 
 def test_bounds_are_those_of_pyproject(overlay):
     bounds = stack.read_bounds()
-    assert bounds['av'].requirement.specifier == Requirement('av>=18.1').specifier
+    assert bounds['av'].requirement.specifier == Requirement('av>=18.1,<19').specifier
     assert not bounds['av'].optional
     assert bounds['mmflow'].optional
     assert not {'pytest', 'sphinx'} & set(bounds)
