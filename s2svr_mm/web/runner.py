@@ -17,9 +17,50 @@ from ..errors import OutputError
 from .jobs import LATEST, OUTCOME, Job, JobStore
 
 _BAR = re.compile(rb'(\d+)/(\d+) \[')
+_RATE = re.compile(rb'restored ([0-9.e+-]+) frames/s')
 # What is kept of the last words of a process.
 _TAIL = 4000
 _PATIENCE = 10.0
+
+
+class Progress:
+    """What a worker's output says of its progress."""
+
+    def __init__(self) -> None:
+        self._pending = b''
+        self._first: tuple[float, int] | None = None
+        self._told: float | None = None
+
+    def read(self, text: bytes, now: float) -> dict[str, Any] | None:
+        """Read on.
+
+        Args:
+            text (bytes): What comes next, cut off anywhere.
+            now (float): The time, in seconds.
+
+        Returns:
+            dict | None: ``done``, ``total``, ``rate`` (frames a second) and ``left`` (seconds), the
+            last two None until they are known; None if there is nothing new.
+        """
+        self._pending += text
+        bars, rates = _BAR.findall(self._pending), _RATE.findall(self._pending)
+        self._pending = self._pending[-200:].rpartition(b'[')[2]
+        if rates:
+            self._told = float(rates[-1])
+        if not bars:
+            return None
+        done, total = map(int, bars[-1])
+        if self._first is None or done < self._first[1]:
+            self._first = now, done
+        rate, (began, before) = self._told, self._first
+        if rate is None and done > before:
+            rate = (done - before) / (now - began)
+        return {
+            'done': done,
+            'total': total,
+            'rate': rate,
+            'left': (total - done) / rate if rate else None,
+        }
 
 
 class Runner:
@@ -123,23 +164,12 @@ class Runner:
     def _follow(self, job: Job, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
         """Yield what a process writes, and note the progress that its bar shows."""
         assert process.stderr is not None
-        latest = self._store.folder(job) / LATEST
-        first: tuple[float, int] | None = None
-        pending = b''
+        latest, progress = self._store.folder(job) / LATEST, Progress()
         while text := os.read(process.stderr.fileno(), 65536):
             yield text
-            pending += text
-            found = _BAR.findall(pending)
-            pending = pending[-200:].rpartition(b'[')[2]
-            if not found:
-                continue
-            now, done, total = time.monotonic(), *map(int, found[-1])
-            if first is None or done < first[1]:
-                first = now, done
-            speed = (done - first[1]) / (now - first[0]) if done > first[1] else None
-            left = (total - done) / speed if speed else None
-            seen = latest.stat().st_mtime_ns if latest.is_file() else 0
-            self._note(job, done=done, total=total, rate=speed, left=left, latest=seen)
+            if seen := progress.read(text, time.monotonic()):
+                picture = latest.stat().st_mtime_ns if latest.is_file() else 0
+                self._note(job, latest=picture, **seen)
 
     def _outcome(self, folder: Path) -> dict[str, Any] | None:
         """Return what came of a job, as its worker says; None if it did not come to that."""

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ _LATEST_SIDE = 960
 
 
 class WatchedRestorer(VideoRestorer):
-    """A restorer that leaves a picture of the latest frame.
+    """A restorer that leaves a picture of the latest frame, and prints how fast it is.
+
+    The bar of a restoration shows what is encoded: nothing for as long as a window takes, then all
+    of it at once, which tells little of the speed.
 
     Args:
         folder (Path): Where.
@@ -51,8 +55,12 @@ class WatchedRestorer(VideoRestorer):
 
     def restore_windows(self, *args: Any, **kwargs: Any) -> Iterator[np.ndarray]:
         """Restore a stream window by window; see :class:`VideoRestorer`."""
+        began, count = time.monotonic(), 0
         for window in super().restore_windows(*args, **kwargs):
             if len(window):
+                count += len(window)
+                rate = count / (time.monotonic() - began)
+                print(f'\nrestored {rate:.4g} frames/s', file=sys.stderr, flush=True)
                 write_bytes(self._latest, _small_jpeg(window[-1]))
             yield window
 

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The page in a real browser, with a real server and real workers."""
 
+import base64
 import hashlib
 import os
 import re
@@ -294,6 +295,23 @@ def test_two_jobs_wait_for_each_other(browser):
     browser.wait("return document.querySelector('#stop')")
     browser.click('#stop')
     browser.wait(f"{STATE}.startsWith('stopped')")
+
+
+def test_drop(browser, server):
+    content = base64.b64encode((server.folder / 'videos' / 'walk.mp4').read_bytes()).decode()
+    browser.run(
+        'const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));'
+        "const data = new DataTransfer(); data.items.add(new File([bytes], 'dropped.mp4'));"
+        'const drop = {dataTransfer: data, bubbles: true, cancelable: true};'
+        "document.querySelector('.drop').dispatchEvent(new DragEvent('drop', drop))",
+        content,
+    )
+    browser.wait("return document.querySelector('#start')")
+    assert browser.run("return document.querySelector('main h2').textContent") == 'dropped.mp4'
+    assert '128x96 · 12 frames' in browser.text()
+    press(browser, 'Remove')
+    press(browser, 'Remove this video?')
+    browser.wait("return document.querySelector('main .drop')")
 
 
 def test_a_broken_file_and_one_that_is_too_large(browser, server):

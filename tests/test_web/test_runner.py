@@ -14,7 +14,7 @@ from s2svr_mm.errors import OutputError
 from s2svr_mm.web import runner as module
 from s2svr_mm.web.jobs import JobStore, read_job
 from s2svr_mm.web.offers import RestoreSettings
-from s2svr_mm.web.runner import Runner
+from s2svr_mm.web.runner import Progress, Runner
 
 SETTINGS = {'model': 's2svr_s_deblur', 'device': 'cpu', 'dtype': 'float32'}
 # Ends with its input, as a worker does; what it does until then is put in between.
@@ -78,13 +78,27 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
+def test_progress():
+    """Lines come in any pieces; a rate that is told counts more than what the bar shows."""
+    progress = Progress()
+    assert progress.read(b'windows of 6 frames\n\r  0%|   | 0/8', 0) is None
+    nothing_yet = {'done': 0, 'total': 8, 'rate': None, 'left': None}
+    assert progress.read(b' [00:00<?, ?frame/s]', 10) == nothing_yet
+    seen = progress.read(b'\r 25%|## | 1/8 [00:04<00:05, 1frame/s]\r 30%| 2/8 [00:04<', 14)
+    assert seen == {'done': 2, 'total': 8, 'rate': 0.5, 'left': 12}
+    assert progress.read(b'00:05, 1frame/s]\nrestored 2', 15) is None
+    assert progress.read(b'.5 frames/s\n', 16) is None
+    seen = progress.read(b'\r 30%| 3/8 [00:04<00:05, 1frame/s]', 20)
+    assert seen == {'done': 3, 'total': 8, 'rate': 2.5, 'left': 2}
+
+
 def test_jobs_run_one_after_the_other(store, video, fake, started):
     fake(WAITS)
     first, second = store.add(video), store.add(video)
     runner = started()
     runner.enqueue(first, settings=SETTINGS)
     runner.enqueue(second, settings=SETTINGS)
-    wait_for(lambda: first.done == 2)
+    wait_for(lambda: first.done == 2 and first.left)
     assert (first.state, first.total, second.state) == ('running', 8, 'queued')
     assert 0 < first.rate <= 20
     assert first.left == pytest.approx(6 / first.rate)
