@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import av
 
 from ..errors import EncodingError, did_you_mean
+from .codec import join_params, x264_params
 from .color import FULL_RANGE
 from .containers import container_of
 from .hdr import hdr_options
@@ -127,7 +128,7 @@ def choose_encoder(
     if info.color.bits > 8 >= depth:
         left_out.append(f'the bits beyond 8 of each sample: {codec} writes {pix_fmt}')
     for name, params in hdr.items():
-        options[name] = ':'.join(filter(None, (options.get(name), params)))
+        options[name] = join_params(options.get(name, ''), params)
     flags = av.format.ContainerFormat(container.format, 'w').flags
     return EncoderSettings(
         codec,
@@ -223,6 +224,10 @@ def configure(context: av.VideoCodecContext, settings: EncoderSettings) -> None:
     context.color_range, context.colorspace = info.color.color_range, info.color.matrix
     context.color_primaries, context.color_trc = info.color.primaries, info.color.transfer
     context.options = dict(settings.options)
+    if settings.codec == 'libx264':
+        # Not among the settings: these are the same on every machine.
+        params = join_params(settings.options.get('x264-params', ''), x264_params())
+        context.options |= {'x264-params': params}
     context.thread_count = _ENCODER_THREADS
     if settings.global_header:
         context.flags |= _GLOBAL_HEADER

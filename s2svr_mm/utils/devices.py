@@ -32,6 +32,11 @@ def computes_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def has_avx512() -> bool:
+    """Whether the processor has AVX-512."""
+    return torch.cpu._is_avx512_supported()
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Compute in a type: autocast, or nothing for float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

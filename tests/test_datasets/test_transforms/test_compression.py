@@ -162,6 +162,13 @@ def test_codecs_are_drawn_by_their_weight_and_settings_from_their_ranges():
     assert counts[2] in range(6, 25)  # 15 of 60 on average
 
 
+def test_x264_gives_the_same_frames_each_time():
+    clip = moving_clip(6, 112, 112)
+    options = encoder_options('libx264', ('crf', 20), bframes=3)
+    outs = [encoded(clip, 'libx264', options) for _ in range(12)]
+    assert all(np.array_equal(out, outs[0]) for out in outs)
+
+
 def encoded(clip, codec, options):
     color = ColorInfo(matrix=BT601)
     pictures = (from_rgb(frame, 'yuv420p', color) for frame in clip)
