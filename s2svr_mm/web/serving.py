@@ -71,7 +71,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise ConfigError(
-            f'{host}:{port} can not be listened to ({error}): give another --port, or 0 for any'
+            f'{host}:{port} cannot be listened to ({error}): give another --port, or 0 for any'
         ) from error
     return listener
 

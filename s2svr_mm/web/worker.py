@@ -107,7 +107,7 @@ def restore(job: Job, folder: Path) -> dict[str, Any]:
         resize = settings.size_change == 'scale'
         done['playable'] = make_playable(Path(job.source), target, folder, settings.frames, resize)
     except (S2SVRError, av.FFmpegError) as error:
-        done.setdefault('notes', []).append(f'the result can not be played in the page: {error}')
+        done.setdefault('notes', []).append(f'the result cannot be played in the page: {error}')
     return done
 
 

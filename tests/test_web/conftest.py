@@ -17,7 +17,7 @@ def video(tmp_path):
 @pytest.fixture
 def site(tmp_path, video):
     for package in ('starlette', 'uvicorn', 'httpx2'):
-        reason = f"{package} is missing: pip install 's2svr_mm[web]' httpx2"
+        reason = f'{package} is missing: pip install starlette uvicorn httpx2'
         pytest.importorskip(package, reason=reason)
     from helpers.web import Site
 
