@@ -24,3 +24,4 @@ def register() -> None:
     register_checkpoint_loader()
 
     from . import datasets, engine, evaluation, losses, models  # noqa: F401
+    from .training import windowed_loops  # noqa: F401

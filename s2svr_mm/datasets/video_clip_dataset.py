@@ -21,6 +21,14 @@ from ..io.paths import IMAGE_SUFFIXES, suffix_of
 from ..io.reader import Reader
 from .transforms.patch_size import CheckPatchSize
 
+# The key of a sample that is only the number of a clip, which is loaded window by window.
+WINDOWED = 'windowed_clip'
+# Transforms that make a frame of each frame, whatever its neighbours are.
+_FRAMEWISE = frozenset(
+    ['LoadClip', 'LoadYUVFrames', 'BicubicDownsample', 'GaussianDownsample', 'FixedCrop']
+)
+_FRAMEWISE |= {'CheckPatchSize', 'PackInputs', 'SetValues', 'Resize', 'MATLABLikeResize'}
+
 
 @DATASETS.register_module()
 class VideoClipDataset(BaseDataset):
@@ -63,6 +71,10 @@ class VideoClipDataset(BaseDataset):
         pipeline (Sequence[dict | Callable]): Transforms. Default: ().
         **kwargs: Further arguments of :class:`mmengine.dataset.BaseDataset`.
 
+    Attributes:
+        windowed (frozenset[int]): Numbers of clips of which a sample is no more than that number,
+            for :meth:`load_window`.
+
     Raises:
         DataError: A folder or clip is missing or empty, 'img' and 'gt' disagree, a number is
             missing in a folder of frames, or a clip is shorter than asked for.
@@ -103,6 +115,7 @@ class VideoClipDataset(BaseDataset):
         self.yuv_size = (yuv_size[0], yuv_size[1]) if yuv_size else None
         self.prepare = prepare
         self.strict = strict
+        self.windowed: frozenset[int] = frozenset()
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -166,7 +179,33 @@ class VideoClipDataset(BaseDataset):
         Returns:
             dict: What the pipeline makes of it.
         """
+        if idx in self.windowed:
+            return {WINDOWED: idx}
         return self.pipeline(self._draw_piece(self.get_data_info(idx)))
+
+    def has_windows(self) -> bool:
+        """Whether a part of a clip is to the pipeline what it is in the whole clip."""
+        names = {type(transform).__name__ for transform in self.pipeline.transforms}
+        whole = self.test_mode and self.num_input_frames is None and self.gt_frames == 'all'
+        return whole and names <= _FRAMEWISE
+
+    def load_window(self, idx: int, start: int, stop: int) -> dict:
+        """Run the pipeline on some frames of a clip; see :meth:`has_windows`.
+
+        Args:
+            idx (int): The clip's number.
+            start (int): Number of the first frame.
+            stop (int): Number after the last one.
+
+        Returns:
+            dict: What the pipeline makes of them.
+        """
+        info = self.get_data_info(idx)
+        info.update(num_input_frames=stop - start, interval=1, reverse=False)
+        for name in self.data_prefix:
+            for key in (f'{name}_indices', f'{name}_path'):
+                info[key] = info[key][start:stop]
+        return self.pipeline(info)
 
     def _draw_piece(self, info: dict) -> dict:
         length, total = info['num_input_frames'], info['sequence_length']

@@ -19,7 +19,7 @@ from ..io.paths import IMAGE_SUFFIXES
 from ..utils.manifest import write_made
 
 
-def _frame_stems(sample: DataSample, count: int) -> list[str]:
+def _frame_stems(sample: DataSample, count: int, first: int) -> list[str]:
     """Names for ``count`` restored frames: the source's where it has as many image files."""
     for key in ('img_path', 'gt_path'):
         paths = sample.get(key) or []
@@ -28,7 +28,7 @@ def _frame_stems(sample: DataSample, count: int) -> list[str]:
         images = all(PurePath(path).suffix.lower() in IMAGE_SUFFIXES for path in paths)
         if len(paths) == count and images and len(set(stems)) == count:
             return stems
-    return [f'{index:08d}' for index in range(count)]
+    return [f'{index:08d}' for index in range(first, first + count)]
 
 
 def _clip_key(runner: Runner, sample: DataSample, default: str) -> str:
@@ -80,11 +80,12 @@ class SaveFramesHook(Hook):
             frames = sample.output.pred_img
             frames = frames[None] if frames.ndim == 3 else frames
             folder = self.out_dir / _clip_key(runner, sample, default=f'{batch_idx:08d}')
-            if folder in self._written:
+            first = sample.get('first_frame', 0)
+            if folder in self._written and not first:
                 raise OutputError(f'two clips of the test set would be saved to {folder}')
             self._written.add(folder)
             contents = {}
-            for stem, frame in zip(_frame_stems(sample, len(frames)), frames, strict=True):
+            for stem, frame in zip(_frame_stems(sample, len(frames), first), frames, strict=True):
                 bgr = frame.permute(1, 2, 0).float().cpu().numpy()
                 contents[f'{stem}.png'] = encode_png(bgr[..., ::-1])
             write_made(folder, contents, self.out_dir)

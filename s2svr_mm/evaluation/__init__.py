@@ -7,6 +7,7 @@ from .end_point_error import (
     sample_errors,
 )
 from .per_clip import PerClip
+from .pieces import merge_pieces
 from .restoration_gain import RestorationGain
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     'alignment_error',
     'flow_errors',
     'mean_errors',
+    'merge_pieces',
     'sample_errors',
 ]

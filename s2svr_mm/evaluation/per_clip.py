@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
+from .pieces import merge_pieces
 
 
 @METRICS.register_module()
@@ -85,6 +86,16 @@ class PerClip(BaseSampleWiseMetric):
             shape = sample[self.gt_key].shape
             frames = shape[0] if len(shape) > 3 else 1
             self.results.append(dict(key=sample['key'], frames=frames, measured=measured))
+
+    def merge(self, results: Sequence[dict[str, Any]], frames: Sequence[int]) -> dict[str, Any]:
+        """Join the results of a clip's pieces; see :func:`.merge_pieces`."""
+        measured = [
+            [merge_pieces(metric, list(chain.from_iterable(pieces)), frames)]
+            for metric, pieces in zip(
+                self.metrics, zip(*(r['measured'] for r in results), strict=True), strict=True
+            )
+        ]
+        return dict(key=results[0]['key'], frames=sum(frames), measured=measured)
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Log the figures of each clip and compute the averages.

@@ -130,7 +130,7 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
 def _plan(
     predictor: Predictor, frame: np.ndarray, settings: Settings
 ) -> tuple[TilingPlan, list[str]]:
-    windows = _windows(settings, requirements_of(predictor.network).stride)
+    windows = windows_of(settings, requirements_of(predictor.network).stride)
     tiles = _tiles(settings, max(frame.shape[:2]))
     if len(windows) == len(tiles) == 1:
         return TilingPlan(*windows[0], tiles[0], settings.tile_overlap), []
@@ -159,7 +159,7 @@ def _plan(
     ]
 
 
-def _windows(settings: Settings, stride: int) -> list[tuple[int, int]]:
+def windows_of(settings: Settings, stride: int) -> list[tuple[int, int]]:
     """Windows with their overlaps to choose from."""
     window, overlap = settings.window, settings.overlap
     if window is not None:

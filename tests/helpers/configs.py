@@ -46,8 +46,8 @@ val_evaluator = dict(type='Evaluator', metrics=[dict(type='PSNR'), dict(type='SS
 test_evaluator = val_evaluator
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=6, val_interval=6)
-val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
+val_cfg = dict(type='WindowedValLoop')
+test_cfg = dict(type='WindowedTestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)))
 param_scheduler = dict(
     type='CosineRestartLR', by_epoch=False, periods=[6], restart_weights=[1], eta_min=1e-7

@@ -91,4 +91,4 @@ test_evaluator = [
         metrics=dict(type='PerClip', prefix='UDM10', metrics=luma, num_clips=10, num_frames=320),
     ),
 ]
-test_cfg = dict(type='MultiTestLoop')
+test_cfg = dict(type='WindowedTestLoop')

@@ -4,5 +4,5 @@ param_scheduler = dict(type='CosineAnnealingLR', by_epoch=False, eta_min=1e-7)
 auto_scale_lr = dict(base_batch_size=8)
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=600_000, val_interval=5000)
-val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
+val_cfg = dict(type='WindowedValLoop')
+test_cfg = dict(type='WindowedTestLoop')

@@ -11,8 +11,8 @@ param_scheduler = [
 auto_scale_lr = dict(base_batch_size=2)
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=2500, val_interval=2500)
-val_cfg = dict(type='MultiValLoop')
-test_cfg = dict(type='MultiTestLoop')
+val_cfg = dict(type='WindowedValLoop')
+test_cfg = dict(type='WindowedTestLoop')
 
 # What is saved and tested is the average of about the last 1000 iterations.
 custom_hooks = [dict(type='EMAHook', momentum=0.002)]
