@@ -17,6 +17,10 @@ from .reader import VideoInfo
 
 # x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
 _X265_SMALLEST = 64
+# Frames per second.
+_SVTAV1_FASTEST = 240
+# Where times before 0 are not known, packets in another order would delay slower videos by seconds.
+_SLOWEST_REORDERED = 8
 # The same on every machine, so that the bytes are.
 _ENCODER_THREADS = 4
 # FFmpeg's flags for headers outside of the packets: of an encoder, and of a container.
@@ -136,7 +140,7 @@ def choose_encoder(
         info,
         options,
         global_header=bool(flags & _CONTAINER_GLOBAL_HEADER),
-        reorder=not container.even,
+        reorder=not container.even and info.rate >= _SLOWEST_REORDERED,
         left_out=tuple(left_out),
     )
 
@@ -144,7 +148,8 @@ def choose_encoder(
 def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
     small, color = min(info.height, info.width) < _X265_SMALLEST, info.color
     if suffix == '.webm':
-        return 'libvpx-vp9' if small or color.chroma == '444' else 'libsvtav1'
+        is_refused = small or color.chroma == '444' or info.rate > _SVTAV1_FASTEST
+        return 'libvpx-vp9' if is_refused else 'libsvtav1'
     even = info.height % 2 == info.width % 2 == 0
     if suffix == '.avi' and even and color.bits == 8 and color.chroma in ('420', 'gray'):
         # Readers guess when H.264 in AVI is shown, and some are a frame late.

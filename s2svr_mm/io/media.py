@@ -8,6 +8,7 @@ from av.stream import Disposition
 
 from ..errors import DataError
 
+_PICTURE_CODECS = frozenset(['mjpeg', 'png', 'bmp', 'gif', 'tiff', 'webp', 'apng'])
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 # Frames per second that a video may have; what a damaged or careless file states beyond is no rate.
 _SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1000)
@@ -53,7 +54,12 @@ def video_stream(container: av.container.InputContainer, path: str) -> av.VideoS
     if container.format.name == 'tty':
         raise DataError(f'{path} is text, not a video.')
     if usable := video_streams(container):
-        return usable[0]
+        first = usable[0]
+        if len(usable) > 1 and first.codec_context.name in _PICTURE_CODECS:
+            # A cover need not be marked as one; FFmpeg has seen how many pictures there are.
+            best = container.streams.best('video')
+            return next((s for s in usable if best and s.index == best.index), first)
+        return first
     pictures = [bool(stream.disposition & _PICTURES) for stream in container.streams.video]
     if pictures and all(pictures):
         raise DataError(f'{path} holds no video, only a cover picture.')

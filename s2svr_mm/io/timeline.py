@@ -122,12 +122,17 @@ class Timeline:
         """
         steps = [b - a for a, b in pairwise(self.times)]
         measured = 1 / (Fraction(median(steps) if steps else self.end) * self.base)
-        near = [r for r in (hint, *_RATES, measured) if abs(measured / r - 1) < Fraction(1, 10)]
-        near = [rate for rate in near if rate == plausible_rate(rate)]
+        average = Fraction(len(self.times), 1) / (max(self.end, 1) * self.base)
+        # The usual step is rounded to ticks, the average knows pauses.
+        rates = [rate for rate in (hint, *_RATES, measured) if rate == plausible_rate(rate)]
+        near = [
+            rate
+            for rate in rates
+            if min(abs(measured / rate - 1), abs(average / rate - 1)) < Fraction(1, 10)
+        ]
         off = {rate: error for rate in near if (error := self._off_grid(rate)) is not None}
         if hint in off:
             return hint
-        average = Fraction(len(self.times), 1) / (max(self.end, 1) * self.base)
         average = plausible_rate(average.limit_denominator(1001))
         return min(off, key=off.__getitem__, default=average)
 

@@ -19,7 +19,8 @@ _LAYOUTS = {'p010': 'p010le', 'p016': 'p016le', 'p210': 'p210le', 'yuy2': 'yuyv4
 _LAYOUTS.update(uyvy='uyvy422', yuyv='yuyv422')
 _LAYOUTS.update({name: name for name in ('nv12', 'nv21', 'nv16', 'yuyv422', 'uyvy422', 'yvyu422')})
 # Planes in another order, or samples packed in a way that is no pixel format.
-_REFUSED = frozenset(['yv12', 'yv16', 'v210', 'v216', 'y210', 'y410'])
+_REFUSED = frozenset(['yv12', 'yv16', 'v210', 'v216', 'y210', 'y410', 'rgb', 'bgr', 'gbrp'])
+_REFUSED |= {'rgb24', 'bgr24', 'rgb48', 'rgba', 'bgra', 'argb', 'abgr', 'rgb48le', 'bgr48le'}
 _CHROMAS = frozenset(['400', '420', '422', '444'])
 _DEPTHS = 9, 10, 12, 14, 16
 

@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 from helpers.clips import moving_clip
+from helpers.outputs import rewrite
+from helpers.videos import pictures_of, write_movie
 
 from s2svr_mm.errors import EncodingError
 from s2svr_mm.io.color import ColorInfo, LightLevel, MasteringDisplay
@@ -192,3 +194,22 @@ def test_the_same_frames_make_the_same_bytes(tmp_path, codec):
         made.add(written(tmp_path / 'a.mp4', clip, codec=codec).read_bytes())
         (tmp_path / 'a.mp4').unlink()
     assert len(made) == 1
+
+
+def test_webm_of_more_frames_a_second_than_av1_s_encoder_takes():
+    info = VideoInfo(64, 96, rate=Fraction(240))
+    assert choose_encoder(info, '.webm').codec == 'libsvtav1'
+    fast = choose_encoder(replace(info, rate=Fraction(300)), '.webm')
+    assert fast.codec == 'libvpx-vp9'
+    PacketEncoder(fast).open()
+
+
+@pytest.mark.parametrize('suffix', ['.ts', '.flv', '.mkv'])
+def test_slow_videos_start_at_zero(tmp_path, suffix):
+    """What some containers would put before the first frame is whole seconds there."""
+    clip = moving_clip(5, 48, 64)
+    source = write_movie(tmp_path / 'in.mkv', clip, times=[2000 * i for i in range(5)])
+    rewrite(source, tmp_path / f'out{suffix}')
+    times, _ = pictures_of(tmp_path / f'out{suffix}')
+    assert [time - times[0] for time in times] == pytest.approx([2 * i for i in range(5)])
+    assert times[0] < 2

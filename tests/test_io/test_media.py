@@ -69,3 +69,25 @@ def test_times_of_frames_where_packets_are_more(tmp_path):
     assert timeline.times == whole.times[:-2]
     assert timeline.base == whole.base == Fraction(1, 1000)
     assert timeline.copied == whole.copied
+
+
+def test_a_cover_that_is_not_marked_as_one_is_passed_over(tmp_path):
+    path = write_movie(tmp_path / 'a.mkv', moving_clip(6, 48, 64), sound=True)
+    covered = tmp_path / 'covered.mkv'
+    with av.open(str(path)) as source, av.open(str(covered), 'w') as target:
+        cover = target.add_stream('mjpeg', rate=25)
+        cover.width, cover.height, cover.pix_fmt = 80, 80, 'yuvj420p'
+        streams = [target.add_stream_from_template(stream) for stream in source.streams]
+        target.mux(cover.encode(av.VideoFrame(80, 80, 'yuvj420p')))
+        target.mux(cover.encode())
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    reader = VideoReader(str(covered))
+    assert len(reader) == 6
+    assert (reader.info.width, reader.info.height) == (64, 48)
+    assert len(read_timeline(str(covered), reader.stamps).times) == 6
+    assert rewrite(covered, tmp_path / 'out.mkv') == [
+        'not in the output: stream 0 (video, mjpeg)',
+    ]

@@ -113,6 +113,13 @@ def sound(*times, position=0):
     return [Stamp(t, t, 20, position) for t in times]
 
 
+def test_short_frames_whose_step_is_rounded_by_more_than_a_tenth():
+    times = [0, 3, 7, 10, 13, 17, 20]
+    timeline = timeline_of(stamps(times, times), MS, 3)
+    assert timeline.rate(Fraction(300)) == 300
+    assert timeline.is_even(Fraction(300))
+
+
 def test_sound_follows_jumps_where_its_own_clock_jumps():
     first, second = range(4990, 5990, 20), range(-10, 990, 20)
     for late in (0, 5):

@@ -94,6 +94,7 @@ def test_what_the_name_says_is_how_it_is_read(tmp_path, name, pix_fmt, frames):
     [
         ('a_720x576i_25.yuv', 'interlaced'),
         ('a_32x24_yv12.yuv', 'yv12 is not read'),
+        ('a_32x24_rgb24.yuv', 'rgb24 is not read'),
         ('a_32x24_11bit.yuv', '11 bits, which is not read'),
         ('a_33x24_1.yuv', 'even width and height, got 33x24'),
         ('a.yuv', r'does not tell its frame size.*yuv_size'),
