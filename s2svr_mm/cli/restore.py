@@ -25,7 +25,9 @@ from .reporting import EXIT_DAMAGED
 from .workers import Place, add_workers, device_of, place_of, run_on
 
 if TYPE_CHECKING:
+    from ..restoration.claims import Worker
     from ..restoration.options import OutputOptions
+    from ..restoration.restore_video import Source
     from ..restoration.restorer import VideoRestorer
 
 
@@ -39,18 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'bundled models:\n{describe_models()}\n\n'
         'exit status:\n  0 done; 1 not done, the message says why; 3 the input is damaged and its '
-        'good part\n  was restored; 130 stopped by Ctrl-C'
+        'good part\n  was restored; 130 stopped by Ctrl-C. Of a folder of videos: 1 if any '
+        'failed, else 3\n  if any is damaged'
     )
     parser.add_argument(
         'src',
         metavar='SRC',
-        help="video file, folder of frames, 'glob/*.png' or raw YUV (walk_352x288.yuv)",
+        help="video file, folder of videos or of frames, 'glob/*.png' or raw YUV "
+        '(walk_352x288.yuv)',
     )
     parser.add_argument(
         'dst',
         metavar='DST',
         nargs='?',
-        help='video file, or folder for PNG frames (a name without suffix)',
+        help='video file, or folder (a name without suffix) for PNG frames or for videos',
     )
     add_model(parser, DEFAULT_MODEL)
     how = add_restorer(parser, dtype='auto')
@@ -73,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(0, None),
         metavar='A:B',
         help='only frames A to B - 1',
+    )
+    source.add_argument(
+        '--pattern', metavar='GLOB', help="of a folder, only videos of such names: '*.mp4'"
+    )
+    source.add_argument(
+        '--skip-existing', action='store_true', help='of a folder, only videos without an output'
     )
     source.add_argument(
         '--size-change',
@@ -157,11 +167,18 @@ def _work(args: argparse.Namespace, place: Place | None) -> int:
     from ..registration import register
 
     register()
+    from ..io.folders import is_batch
     from ..restoration.checks import Target
     from ..restoration.claims import Worker
     from ..restoration.restore_video import Source, restore_source
 
     source = Source(args.src, args.frames, args.fps, args.yuv_size, args.size_change, args.strict)
+    worker = Worker(place.rank, place.processes) if place else None
+    if is_batch(args.src, args.pattern):
+        return _work_on_folder(args, place, source, worker)
+    if args.skip_existing and before.identity is not None:
+        print(f'{args.dst} exists: skipped')
+        return 0
     # What can't be read is said before a network is loaded, which takes seconds.
     source.open()
     summary = restore_source(
@@ -170,13 +187,37 @@ def _work(args: argparse.Namespace, place: Place | None) -> int:
         _restorer(args, place),
         _options(args),
         progress=not args.quiet,
-        worker=Worker(place.rank, place.processes) if place else None,
+        worker=worker,
         before=before,
     )
     if summary is None:
         return 0
     print(summary)
     return EXIT_DAMAGED if summary.damage else 0
+
+
+def _work_on_folder(
+    args: argparse.Namespace, place: Place | None, source: 'Source', worker: 'Worker | None'
+) -> int:
+    from ..restoration.batch import plan_batch, restore_videos
+
+    videos = plan_batch(Path(args.src), Path(args.dst), args.pattern)
+    if not args.quiet:
+        print(f'{len(videos)} videos, about {sum(v.frames for v in videos)} frames')
+    summary = restore_videos(
+        args.src,
+        args.dst,
+        _restorer(args, place),
+        pattern=args.pattern,
+        skip_existing=args.skip_existing,
+        source=source,
+        options=_options(args),
+        progress=not args.quiet,
+        worker=worker,
+    )
+    if place is None or place.rank == 0:
+        print(summary)
+    return 1 if summary.failed else EXIT_DAMAGED if summary.damaged else 0
 
 
 def _restorer(args: argparse.Namespace, place: Place | None) -> 'VideoRestorer':

@@ -4,7 +4,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -130,7 +130,7 @@ def restore_source(
     target: Target,
     restorer: VideoRestorer,
     options: OutputOptions,
-    progress: bool = True,
+    progress: bool | tqdm = True,
     worker: Worker | None = None,
     before: OutputState | None = None,
 ) -> Summary | None:
@@ -141,7 +141,8 @@ def restore_source(
         target (Target): The main output.
         restorer (VideoRestorer): The network with its settings.
         options (OutputOptions): How to write.
-        progress (bool): Whether to show a progress bar. Defaults to True.
+        progress (bool | tqdm): Whether to show a progress bar, or one that is shown. Defaults to
+            True.
         worker (Worker, optional): This process among those that restore this output together.
             Defaults to None: it does so alone.
         before (OutputState, optional): What was at the output's place when this process was
@@ -235,7 +236,7 @@ def _restore_stretch(
     parts: ResumeFolder,
     target: Target,
     options: OutputOptions,
-    progress: bool,
+    progress: bool | tqdm,
     arrival: Arrival,
 ) -> _Restored:
     """Restore frames of one size, or find that they are restored."""
@@ -390,8 +391,11 @@ def _encoder(info: VideoInfo, path: Path, options: OutputOptions) -> EncoderSett
 
 
 def _bar(
-    stretch: Stretch, done: int, decision: Decision, restorer: VideoRestorer, show: bool
-) -> tqdm:
+    stretch: Stretch, done: int, decision: Decision, restorer: VideoRestorer, show: bool | tqdm
+) -> AbstractContextManager[tqdm]:
+    if isinstance(show, tqdm):
+        show.update(done)
+        return nullcontext(show)
     total = stretch.num_frames
     if show:
         # The bar moves window by window, which may take a while.
