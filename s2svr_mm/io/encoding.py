@@ -27,6 +27,7 @@ _ENCODER_THREADS = 4
 _GLOBAL_HEADER, _CONTAINER_GLOBAL_HEADER = 1 << 22, 0x40
 # FFmpeg's FF_QP2LAMBDA.
 _QP_TO_LAMBDA = 118
+_HIGHEST_CRF = {'libx264': 51, 'libx265': 51}
 _CRF = {'libx264': 17, 'libx265': 19, 'libsvtav1': 24, 'libvpx-vp9': 24, 'libvpx': 8}
 # Encoders that make 200 kbit/s of anything unless they are given a quantiser.
 _QUANTISED = {
@@ -123,6 +124,9 @@ def choose_encoder(
             raise EncodingError(
                 f'{codec} has no {name}: leave out --{name}, or take --codec libx264 or libx265'
             )
+    if crf is not None and crf > (highest := _HIGHEST_CRF.get(codec, 63)):
+        # Encoders take any number for the highest one they know, and say nothing.
+        raise EncodingError(f'{codec} knows --crf up to {highest}, not {crf:g}')
     if crf is not None or codec in _CRF:
         options['crf'] = f'{_CRF.get(codec) if crf is None else crf:g}'
     if preset is not None:

@@ -27,8 +27,16 @@ class Target:
 
     @classmethod
     def of(cls, name: str | Path) -> 'Target':
-        """Tell by the name: a folder exists, or ends in a slash, or has no suffix."""
+        """Tell by the name: a folder exists, or ends in a slash, or has no suffix.
+
+        Raises:
+            OutputError: There is no place beside it for what is half done.
+        """
         path = Path(name)
+        if path.name in ('', '..'):
+            path = path.resolve()
+        if not path.name:
+            raise OutputError(f'{name} is no folder for frames: choose one that lies in it')
         ends = str(name).endswith((os.sep, os.altsep or os.sep))
         return cls(path, ends or path.is_dir() or not path.suffix)
 

@@ -69,6 +69,16 @@ def test_options_that_an_encoder_would_ignore_are_refused(codec):
     assert choose_encoder(INFO, '.mkv', 'libx264', crf=0).options['crf'] == '0'
 
 
+@pytest.mark.parametrize(
+    ('codec', 'highest'), [('libx264', 51), ('libx265', 51), ('libsvtav1', 63), ('libvpx-vp9', 63)]
+)
+def test_a_crf_beyond_what_an_encoder_knows_is_refused(codec, highest):
+    settings = choose_encoder(INFO, '.mkv', codec, crf=highest)
+    PacketEncoder(settings).open()
+    with pytest.raises(EncodingError, match=f'{codec} knows --crf up to {highest}, not 99'):
+        choose_encoder(INFO, '.mkv', codec, crf=99)
+
+
 @pytest.mark.parametrize('codec', ['mpeg4', 'mpeg2video', 'mjpeg', 'libvpx', 'wmv2', 'prores_ks'])
 def test_older_encoders_are_as_good_as_the_default(tmp_path, codec):
     """And not 200 kbit/s, as they are if nobody says otherwise."""

@@ -106,6 +106,21 @@ class TestFolders:
         with pytest.raises(OutputError, match='a file already'):
             run(frames, tmp_path / 'file', overwrite=True)
 
+    @pytest.mark.parametrize('name', ['.', './', '..', 'sub/..'])
+    def test_dots_are_folders_too(self, tmp_path, monkeypatch, frames, name):
+        here = tmp_path / 'here'
+        (here / 'sub').mkdir(parents=True)
+        monkeypatch.chdir(here)
+        expected = (here / name).resolve()
+        summary = run(frames, name)
+        assert summary.outputs == [str(expected)]
+        assert len(list(expected.glob('0*.png'))) == 10
+        assert not list(tmp_path.rglob('*.parts'))
+
+    def test_the_root_is_refused(self, frames):
+        with pytest.raises(OutputError, match='/ is no folder for frames'):
+            run(frames, '/')
+
 
 class TestParts:
     @pytest.mark.parametrize('options', [{}, dict(codec='nonsense'), dict(overwrite=True)])
