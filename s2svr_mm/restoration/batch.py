@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from .summary import Summary
 
 LOG = 'restored.jsonl'
 _MADE_BY = 's2svr_mm'
+_HEAD = json.dumps({'made_by': _MADE_BY})[:-1].encode()
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,9 @@ class _Log:
     Args:
         root (Path): The output folder.
 
+    Attributes:
+        earlier (dict[str, Outcome]): What became of videos in earlier calls, by source.
+
     Raises:
         OutputError: Another file has its name.
     """
@@ -225,19 +229,24 @@ class _Log:
         self._path = root / LOG
         (root / HIDDEN).mkdir(exist_ok=True)
         self._lock = FileLock(root / HIDDEN / 'log.lock')
-        if self._path.exists() and self._path.stat().st_size and not any(self._records(0)):
+        self._read = 0
+        self.earlier = self._new()
+        if self._path.is_file() and not self._is_ours():
             raise OutputError(
                 f'{self._path} is not ours, and the log has to go there: move it away'
             )
-        self._start = self._path.stat().st_size if self._path.exists() else 0
+        self._since: dict[str, Outcome] = {}
 
-    def earlier(self) -> dict[str, Outcome]:
-        """Return what became of videos in all calls, the latest by source."""
-        return {outcome.source: outcome for outcome in self._records(0)}
+    def _is_ours(self) -> bool:
+        """Whether the file is empty or begins as our lines do, which may have been cut off."""
+        with open(self._path, 'rb') as file:
+            head = file.read(len(_HEAD))
+        return _HEAD.startswith(head)
 
     def of_this_call(self) -> dict[str, Outcome]:
         """Return what became of videos since this process was started, by source."""
-        return {outcome.source: outcome for outcome in self._records(self._start)}
+        self._since |= self._new()
+        return self._since
 
     def add(self, outcome: Outcome) -> None:
         """Add a line."""
@@ -255,18 +264,26 @@ class _Log:
             file.seek(-1, os.SEEK_END)
             return file.read() != b'\n'
 
-    def _records(self, start: int) -> Iterator[Outcome]:
+    def _new(self) -> dict[str, Outcome]:
+        """Return what is in the lines that were not read yet, the latest by source."""
         if not self._path.is_file():
-            return
+            return {}
         with open(self._path, 'rb') as file:
-            file.seek(start)
-            for line in file:
-                try:
-                    fields = json.loads(line)
-                    if fields.pop('made_by') == _MADE_BY:
-                        yield Outcome(**fields)
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    continue
+            file.seek(self._read)
+            # The last one may not be whole yet.
+            content = file.read()
+        lines = content[: content.rfind(b'\n') + 1]
+        self._read += len(lines)
+        outcomes = filter(None, map(_parsed, lines.splitlines()))
+        return {outcome.source: outcome for outcome in outcomes}
+
+
+def _parsed(line: bytes) -> Outcome | None:
+    try:
+        fields = json.loads(line)
+        return Outcome(**fields) if fields.pop('made_by') == _MADE_BY else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 @dataclass
@@ -283,7 +300,7 @@ class _Batch:
 
     def __post_init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
-        self._earlier = self.log.earlier()
+        self._earlier = self.log.earlier
         self._settings = json.dumps(
             [
                 self.restorer.fingerprint(),

@@ -219,7 +219,7 @@ def _restore_run(
             stopped = inside == 0 and following > first and not claims.proceed(following)
             return not stopped
 
-        restored = restorer.restore_windows(arriving(), beginning.decision, begin > 0, proceed)
+        restored = restorer.restore_windows(arriving(), beginning.decision, first > 0, proceed)
         try:
             for number, window in enumerate(restored, first * segments.length):
                 if number % segments.length == 0:

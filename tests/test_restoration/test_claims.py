@@ -46,6 +46,19 @@ def test_the_bytes_are_those_of_one_process(clip, tmp_path, name, count):
     assert not parts_of(tmp_path / name).exists()
 
 
+def test_a_segment_of_one_window(clip, tmp_path):
+    """So that the window before the second one is the first of all."""
+    run(clip, tmp_path / 'straight.mkv', Same(), segment=2)
+    out = tmp_path / 'out.mkv'
+    with pytest.raises(KeyboardInterrupt):
+        run(clip, out, Stop(9), segment=2)
+    parts = parts_of(out)
+    for number in (1, 3):
+        (parts / 'output' / f'{number:06d}.packets').unlink()
+    assert run(clip, out, Same(), segment=2).resumed > 0
+    assert content(out) == content(tmp_path / 'straight.mkv')
+
+
 def test_workers_do_different_segments(clip, tmp_path):
     processes = [start(clip, tmp_path / 'out.mkv', rank, 2, seconds=0.1) for rank in range(2)]
     parts = parts_of(tmp_path / 'out.mkv')
