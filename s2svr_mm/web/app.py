@@ -5,7 +5,7 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,32 +117,37 @@ class Site:
 
     async def add(self, request: Request) -> Response:
         """Make a job of a video that is uploaded (PUT) or picked (POST)."""
-        source, is_upload = await self._video(request)
-        try:
-            job = await run_in_threadpool(self._store.add, source)
-        except BaseException:
-            if is_upload:
-                self._store.discard_upload(source)
-            raise
+        job = await self._job_of(request, self._store.add)
         return JSONResponse(job.to_page())
 
     async def report(self, request: Request) -> Response:
         """Make a job that compares a result with the ground truth, uploaded or picked."""
         job = self._job(request)
-        frames = _whole_number(request.query_params.get('frames', ''))
-        truth, _ = await self._video(request)
-        made = await run_in_threadpool(
-            self._store.add,
-            Path(job.source),
-            name=job.name,
-            kind='report',
-            of=job.id,
-            settings=job.settings,
-            truth=str(truth),
-            truth_frames=frames,
-        )
+
+        def add(truth: Path) -> Job:
+            return self._store.add(
+                Path(job.source),
+                name=job.name,
+                kind='report',
+                of=job.id,
+                settings=job.settings,
+                truth=str(truth),
+                truth_frames=_whole_number(request.query_params.get('frames', '')),
+            )
+
+        made = await self._job_of(request, add)
         self._runner.enqueue(made)
         return JSONResponse(made.to_page())
+
+    async def _job_of(self, request: Request, add: Callable[[Path], Job]) -> Job:
+        """Add a job of the video that a request brings; one that fails leaves nothing behind."""
+        video, is_upload = await self._video(request)
+        try:
+            return await run_in_threadpool(add, video)
+        except BaseException:
+            if is_upload:
+                self._store.discard_upload(video)
+            raise
 
     async def remove(self, request: Request) -> Response:
         """Remove a job and its files."""

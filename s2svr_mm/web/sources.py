@@ -61,14 +61,17 @@ def list_folder(root: Path, path: str) -> dict[str, Any]:
     if not folder.is_dir():
         raise DataError(f'{path!r} is no folder')
     folders, files = [], []
-    for entry in sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name)):
-        # What a link leads to may be elsewhere.
-        if entry.name.startswith('.') or entry.is_symlink():
-            continue
-        if entry.is_dir():
-            folders.append(entry.name)
-        elif entry.is_file() and suffix_of(entry.name) in _PICKED:
-            files.append({'name': entry.name, 'size': entry.stat().st_size})
+    try:
+        for entry in sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name)):
+            # What a link leads to may be elsewhere.
+            if entry.name.startswith('.') or entry.is_symlink():
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.is_file() and suffix_of(entry.name) in _PICKED:
+                files.append({'name': entry.name, 'size': entry.stat().st_size})
+    except OSError as error:
+        raise DataError(f'the folder {path!r} cannot be read: {error.strerror}') from error
     relative = folder.relative_to(root.resolve()).as_posix()
     return {'folder': '' if relative == '.' else relative, 'folders': folders, 'files': files}
 

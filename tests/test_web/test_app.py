@@ -183,7 +183,7 @@ def test_starting_and_stopping(site, video):
     assert site.client.post(f'{address}/start', json={}).status_code == 404
 
 
-def test_report_is_a_job_of_its_own(site, video):
+def test_report_is_a_job_of_its_own(site, video, tmp_path):
     job = site.upload(video)['id']
     site.client.post(f'/api/jobs/{job}/start', json={'settings': QUICK})
     made = site.client.post(f'/api/jobs/{job}/report?frames=4', json={'path': 'walk.mp4'}).json()
@@ -191,3 +191,9 @@ def test_report_is_a_job_of_its_own(site, video):
     assert (report.kind, report.of, report.state) == ('report', job, 'queued')
     assert (report.truth, report.truth_frames) == (str(video), 4)
     assert report.settings == site.store.get(job).settings
+    # What was uploaded for a report that cannot be made does not stay.
+    before = files_below(tmp_path / 's2svr_web')
+    Path(site.store.get(job).source).write_bytes(b'broken')
+    content = video.read_bytes()
+    assert site.client.put(f'/api/jobs/{job}/report?name=a.mp4', content=content).status_code == 400
+    assert files_below(tmp_path / 's2svr_web') == before

@@ -45,6 +45,15 @@ def test_what_lies_outside_is_not_found(root, path):
         inside(root, path)
 
 
+def test_a_folder_that_is_shut(root, monkeypatch):
+    def shut(folder):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('os.scandir', shut)
+    with pytest.raises(DataError, match="'shots' cannot be read: Permission denied"):
+        list_folder(root, 'shots')
+
+
 @pytest.mark.parametrize('path', ['none.mp4', 'a\0b', 'x' * 5000, 'b10.mp4/x'])
 def test_what_is_not_there(root, path):
     with pytest.raises(DataError, match='there is no'):

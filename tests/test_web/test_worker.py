@@ -13,6 +13,7 @@ from s2svr_mm import restore_video
 from s2svr_mm.errors import DataError
 from s2svr_mm.web.jobs import JobStore
 from s2svr_mm.web.offers import RestoreSettings
+from s2svr_mm.web.runner import Progress
 from s2svr_mm.web.worker import report, restore
 
 SETTINGS = {'model': 's2svr_s_deblur', 'device': 'cpu', 'dtype': 'float32', 'first': 2, 'end': 8}
@@ -31,10 +32,15 @@ def start(store, video, **changed):
     return job
 
 
-def test_the_result_is_that_of_restore_video(store, video, tmp_path):
+def test_the_result_is_that_of_restore_video(store, video, tmp_path, capfd):
     job = start(store, video, window=4, suffix='.mkv')
     folder = store.folder(job)
     done = json.loads(json.dumps(restore(job, folder)))
+    progress = Progress()
+    seen = progress.read(capfd.readouterr().err.encode(), 0)
+    assert (seen['done'], seen['total']) == (6, 6)
+    # By the clock of the worker: the bar alone, all read at once, does not tell.
+    assert seen['rate'] > 0
     expected = tmp_path / 'expected.mkv'
     arguments = dict(device='cpu', dtype='float32', window=4, progress=False)
     restore_video(video, expected, 's2svr_s_deblur', frames=(2, 8), **arguments)
