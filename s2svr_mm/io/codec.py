@@ -134,7 +134,7 @@ def recompress(
 
     Args:
         frames (Iterable[av.VideoFrame]): 'yuv420p' frames of one even size, 72 pixels at least.
-        encoder (str): A key of :data:`DECODERS`.
+        encoder (str): A key of ``DECODERS``.
         options (Mapping[str, str]): What :func:`protocol_options` or :func:`encoder_options`
             returned.
 

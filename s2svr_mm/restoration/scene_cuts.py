@@ -6,7 +6,7 @@ shift of the one explains in the other, block by block, so that neither motion n
 brightness counts. A cut lies where neighbours differ far more than the frames around do, unless
 the picture comes back within a few frames, as after a flash.
 
-A decision depends on :data:`REACH` frames to either side and on nothing else. So it is the same
+A decision depends on ``REACH`` frames to either side and on nothing else. So it is the same
 wherever reading begins: in a pipe, after an interruption, in a process of its own.
 """
 
@@ -63,10 +63,10 @@ def mark_cuts(
     """Tell for each frame of a stream whether a scene begins with it.
 
     Args:
-        items (Iterable): The frames, read :data:`REACH` ahead.
+        items (Iterable): The frames, read ``REACH`` ahead.
         image (Callable): Returns an item's pixels, (h, w, 3), RGB: uint8, uint16 (full range) or
             float32 in [0, 255]. Sizes may differ.
-        before (Sequence[np.ndarray]): The frames before the first one: :data:`REACH` of them, or
+        before (Sequence[np.ndarray]): The frames before the first one: ``REACH`` of them, or
             all there are. Defaults to none.
 
     Yields:

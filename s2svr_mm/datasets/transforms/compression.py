@@ -161,7 +161,7 @@ def compress_frames(
 
     Args:
         frames (Iterable[np.ndarray]): Frames (h, w, 3), RGB, [0, 255], of one size.
-        codec (str): A key of :data:`s2svr_mm.io.codec.DECODERS`.
+        codec (str): A key of ``s2svr_mm.io.codec.DECODERS``.
         options (Mapping[str, str]): See :func:`s2svr_mm.io.codec.recompress`.
 
     Yields:
