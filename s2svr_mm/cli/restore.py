@@ -21,6 +21,7 @@ from .arguments import (
     restorer_settings,
     whole_number,
 )
+from .pipes import PIPE, run_pipe
 from .reporting import EXIT_DAMAGED
 from .workers import Place, add_workers, device_of, place_of, run_on
 
@@ -47,14 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'src',
         metavar='SRC',
-        help="video file, folder of videos or of frames, 'glob/*.png' or raw YUV "
-        '(walk_352x288.yuv)',
+        help="video file, folder of videos or of frames, 'glob/*.png', raw YUV "
+        '(walk_352x288.yuv), or - for y4m from standard input',
     )
     parser.add_argument(
         'dst',
         metavar='DST',
         nargs='?',
-        help='video file, or folder (a name without suffix) for PNG frames or for videos',
+        help='video file, folder (a name without suffix) for PNG frames or for videos, or - for '
+        'y4m to standard output',
     )
     add_model(parser, DEFAULT_MODEL)
     how = add_restorer(parser, dtype='auto')
@@ -125,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         # What is imported next takes seconds.
         print(f'{args.src} -> {args.dst}', file=sys.stderr, flush=True)
+    if PIPE in (args.src, args.dst):
+        return EXIT_DAMAGED if run_pipe(args) else 0
     try:
         if args.devices and not _is_refused(args):
             return run_on(args.devices, args, _work)
