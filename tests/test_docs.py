@@ -35,7 +35,7 @@ _FENCE = re.compile(
 )
 # Programs that pages may name; the command lines of the foreign ones are not checked.
 _OURS = ('s2svr', 'python', 'make', 'bash')
-_FOREIGN = ('cat', 'mim', 'pip')
+_FOREIGN = ('cat', 'mim', 'pip', 'ffmpeg', 'vspipe')
 
 
 class Block(NamedTuple):

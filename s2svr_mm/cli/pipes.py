@@ -63,7 +63,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(
             f'frames from a pipe go to a pipe: s2svr restore - - | ffmpeg -i - {args.dst}'
         )
-    given = [name for name in _OF_FILES if getattr(args, name)]
+    given = [name for name in _OF_FILES if getattr(args, name) not in (None, [], ())]
     if args.launcher != 'none':
         given.append('launcher')
     if args.src == PIPE:
