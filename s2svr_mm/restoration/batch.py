@@ -30,9 +30,11 @@ from .claims import Worker
 from .options import OutputOptions
 from .restore_video import Source, restore_source, restorer_of
 from .restorer import VideoRestorer
+from .resume import has_begun
 from .summary import Summary
 
 LOG = 'restored.jsonl'
+BEGUN = 'begun'
 _MADE_BY = 's2svr_mm'
 _HEAD = json.dumps({'made_by': _MADE_BY})[:-1].encode()
 
@@ -65,7 +67,8 @@ class Outcome:
     Attributes:
         source (str): Path below the folder of inputs.
         output (str): Path below the folder of outputs.
-        status (str): 'done', 'damaged' (the good part is restored), 'failed' or 'skipped'.
+        status (str): 'done', 'damaged' (the good part is restored), 'failed' or 'skipped'; 'begun'
+            in the log, where nothing was in the output's place before.
         frames (int): Frames of the output; 0 where there is none or an older one.
         seconds (float): How long it took.
         message (str): What went wrong, or why it was skipped.
@@ -245,7 +248,8 @@ class _Log:
 
     def of_this_call(self) -> dict[str, Outcome]:
         """Return what became of videos since this process was started, by source."""
-        self._since |= self._new()
+        new = self._new()
+        self._since |= {name: outcome for name, outcome in new.items() if outcome.status != BEGUN}
         return self._since
 
     def add(self, outcome: Outcome) -> None:
@@ -339,11 +343,14 @@ class _Batch:
         return outcome is not None
 
     def _without_work(self, video: Video) -> Outcome | None:
-        earlier = self._earlier.get(video.name)
-        if earlier is not None and earlier.made is not None:
-            is_same = earlier.made == _made(video.dst) and earlier.call == self._call(video)
-            if is_same:
-                return replace(earlier, seconds=0.0, message='restored by an earlier call')
+        earlier, made = self._earlier.get(video.name), _made(video.dst)
+        if earlier is not None and made and earlier.call == self._call(video):
+            # A process that began it may have died before it wrote down that all is done.
+            unnoted = earlier.status == BEGUN and not has_begun(video.dst)
+            if unnoted or earlier.made == made:
+                status = 'done' if unnoted else earlier.status
+                message = 'restored by an earlier call'
+                return replace(earlier, status=status, seconds=0.0, message=message)
         if self.skip_existing and video.before.identity is not None:
             return Outcome(video.name, video.output, 'skipped', message='the output exists')
         return None
@@ -359,6 +366,8 @@ class _Batch:
         try:
             call = self._call(video)
             video.dst.parent.mkdir(parents=True, exist_ok=True)
+            if video.before.identity is None:
+                self.log.add(Outcome(video.name, video.output, BEGUN, call=call))
             summary = restore_source(
                 replace(self.source, src=str(video.src)),
                 Target(video.dst, is_folder=False),

@@ -45,7 +45,8 @@ def restore(videos, network=None, **kwargs):
 
 def log_of(videos):
     lines = (videos.parent / 'restored' / LOG).read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    records = map(json.loads, lines)
+    return [record for record in records if record['status'] != 'begun']
 
 
 def test_each_is_restored_as_alone(videos, tmp_path):
@@ -97,6 +98,21 @@ def test_a_stopped_call_resumes(videos):
     assert {o.status for o in summary} == {'done'}
     assert (videos.parent / 'restored' / 'a.mkv').stat() == before
     assert {o.message for o in restore(videos)} == {'restored by an earlier call'}
+
+
+def test_killed_before_it_was_written_down(videos):
+    restore(videos)
+    log = videos.parent / 'restored' / LOG
+    log.write_text(''.join(line for line in log.open() if '"status": "done"' not in line))
+    assert {(o.status, o.message) for o in restore(videos)} == {
+        ('done', 'restored by an earlier call')
+    }
+    (videos.parent / 'restored' / 'a.mp4.parts').mkdir()
+    (videos.parent / 'restored' / 'a.mp4.parts' / 'manifest.json').write_text(
+        '{"made_by": "s2svr_mm"}'
+    )
+    # Half done, so what is there is somebody else's.
+    assert [o.source for o in restore(videos).failed] == ['a.mp4']
 
 
 def test_existing_outputs(videos):
