@@ -56,6 +56,7 @@ class RestoreSettings:
         window (int, optional): Frames that the network sees at once.
         tile (int, optional): Side of tiles in pixels; 0 for whole frames.
         memory (int, optional): Megabytes that may be used.
+        scene_cuts (bool): Whether each scene is restored by itself.
         tta (bool): Whether to average over flips and turns.
         first (int): First frame.
         end (int, optional): The frame after the last one.
@@ -73,6 +74,7 @@ class RestoreSettings:
     window: int | None = None
     tile: int | None = None
     memory: int | None = None
+    scene_cuts: bool = True
     tta: bool = False
     first: int = 0
     end: int | None = None
@@ -127,7 +129,7 @@ class RestoreSettings:
 
     def restorer_arguments(self) -> dict[str, Any]:
         """Return arguments of a VideoRestorer, beside its network."""
-        names = ('device', 'dtype', 'window', 'tile', 'tta')
+        names = ('device', 'dtype', 'window', 'tile', 'scene_cuts', 'tta')
         limit = None if self.memory is None else self.memory * 2**20
         return {**{name: getattr(self, name) for name in names}, 'memory_limit': limit}
 
@@ -151,4 +153,6 @@ class RestoreSettings:
             words += ['--memory', f'{self.memory}M']
         if self.frames != (0, None):
             words += ['--frames', f'{self.first}:{"" if self.end is None else self.end}']
+        if not self.scene_cuts:
+            words.append('--no-scene-cuts')
         return [*words, *(f'--{name}' for name in ('tta', 'strict') if getattr(self, name))]

@@ -17,6 +17,7 @@ ALL = dict(
     window=20,
     tile=128,
     memory=800,
+    scene_cuts=False,
     tta=True,
     first=3,
     end=9,

@@ -19,6 +19,7 @@ const FIELDS = [
   ['crf', 'Quality (CRF, lower is better)', number({ min: '0', max: '255', step: 'any', placeholder: 'high' }), null],
   ['preset', 'Preset of the encoder', choices(['', 'its own'], ['veryfast', 'veryfast'], ['medium', 'medium'], ['slow', 'slow']), ''],
   ['size_change', 'Where the frame size changes', choices(['stop', 'stop'], ['scale', 'scale to the first size']), 'stop'],
+  ['scene_cuts', 'Restore each scene by itself', check, true],
   ['tta', 'Average over flips and turns: better, 8 times slower', check, false],
   ['strict', 'Refuse damaged frames', check, false],
 ];
