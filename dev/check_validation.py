@@ -32,7 +32,13 @@ print(peak_host_memory(), start)
 CONFIG = """
 _base_ = ['{configs}/_base_/default_runtime.py', '{configs}/_base_/models/s2svr.py']
 model = dict(
-    generator=dict(mid_channels=8, num_blocks=1, num_layers=2), train_cfg=dict(fix_iter=0)
+    generator=dict(
+        mid_channels=8,
+        num_blocks=1,
+        num_layers=2,
+        flow_estimator=dict(_delete_=True, type='ZeroFlow'),
+    ),
+    train_cfg=dict(fix_iter=0),
 )
 test_dataloader = dict(
     batch_size=1,
