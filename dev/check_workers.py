@@ -161,6 +161,7 @@ def check_kills(args: argparse.Namespace, folder: Path) -> None:
         left = sorted(path.name for path in parts.rglob('*')) if parts.exists() else []
         assert not left, left
         number += 1
+        print(f'{number} videos, {kills} processes killed', flush=True)
     print(
         f'{kills} processes killed in {runs} runs of 1 to 3: {number} videos of the same bytes as '
         'an uninterrupted one, nothing left beside them'
