@@ -85,7 +85,7 @@ def declared(*extras: str) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     found = imported_from('s2svr_mm') | imported_from('tools')
-    assert found <= declared('flow', 'web')
+    assert found <= declared('flow', 'onnx', 'openvino', 'web')
     assert {'torch', 'mmcv-lite', 'pillow', 'tqdm', 'mmflow'} <= found
 
 
@@ -160,7 +160,8 @@ class TestWheel:
         assert metadata['Version'] == s2svr_mm.__version__
         assert metadata['License-Expression'] == 'Apache-2.0'
         assert 'mmcv-lite<2.2,>=2.1' in metadata.get_all('Requires-Dist')
-        assert metadata.get_all('Provides-Extra') == ['flow', 'web', 'tested', 'docs', 'dev']
+        extras = ['flow', 'onnx', 'openvino', 'web', 'vapoursynth', 'tested', 'docs', 'dev']
+        assert metadata.get_all('Provides-Extra') == extras
 
 
 @pytest.mark.slow

@@ -36,6 +36,15 @@ _WRAPPERS = re.compile(rf'^{_WRAPPED}((?:generator(?:_ema)?\.)?){_WRAPPED}')
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
 
 
+def weights_digest(module: torch.nn.Module) -> str:
+    """Compute the SHA-256 of all the weights of a module, with their names."""
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def _history_buffer_attribute(owner: Any, name: str) -> Callable:
     """Stand in for ``getattr`` in a checkpoint, for the methods that a HistoryBuffer names."""
     if owner is HistoryBuffer and name in _HISTORY_METHODS:

@@ -23,6 +23,7 @@ COMMANDS = {
     'train': 'train the model of a config',
     'test': 'test a checkpoint as its config says',
     'train-details': 'train the detail branch of a network alone',
+    'export': 'write a network as ONNX files',
     'prepare-data': 'lay out a data set as the configs expect it',
     'convert-weights': 'convert weights of the official S2SVR, ARFlow or BasicSR',
     'evaluate-flow': 'measure flow estimators on clean and degraded frames',
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(
         prog='s2svr',
-        description='Restore videos with S2SVR (ICML 2022), train it and compare it.',
-        epilog="'s2svr COMMAND --help' explains a command.",
+        description='Restore videos with S2SVR (ICML 2022), train it and compare it. '
+        "'s2svr COMMAND --help' explains a command.",
     )
     parser.add_argument('--version', action='version', version=f's2svr_mm {__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)

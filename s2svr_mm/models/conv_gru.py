@@ -204,11 +204,21 @@ class ResConvGRU(BaseModule):
                 hidden = samplers[i - 1](hidden)
             other = None if others is None else others[i]
             # No name holds the gates, or a whole chunk would outlive its use.
-            hidden = maybe_checkpoint(self._step, next(gates), hidden, other, with_cp=with_cp)
+            hidden = maybe_checkpoint(self.step, next(gates), hidden, other, with_cp=with_cp)
             outputs.append(frames[i] + hidden if self.skip else hidden)
         return outputs
 
-    def _step(self, gates: Tensor, hidden: Tensor | None, other: Tensor | None) -> Tensor:
+    def step(self, gates: Tensor, hidden: Tensor | None, other: Tensor | None) -> Tensor:
+        """Make one step with the part of the gates that needs no recurrence computed already.
+
+        Args:
+            gates (Tensor): As of :meth:`ConvGRU.step`.
+            hidden (Tensor, optional): Hidden state, aligned to the frame, (n, c, h, w).
+            other (Tensor, optional): State to merge, (n, c, h, w).
+
+        Returns:
+            Tensor: Next hidden state, (n, c, h, w).
+        """
         hidden = self.gru.step(gates, hidden)
         if self.fusion is not None and other is not None:
             hidden = F.leaky_relu(self.fusion(torch.cat((hidden, other), 1)), 0.1, inplace=True)

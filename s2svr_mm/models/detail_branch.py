@@ -109,6 +109,29 @@ class DetailBranch(BaseModule):
         before, after = frames[:i][::-1], frames[i + 1 :]
         along_before = self._align(frame, before[: self.aligned], flows_forward[:i][::-1])
         along_after = self._align(frame, after[: self.aligned], flows_backward[i:])
+        return self.compare(frame, along_before, along_after, before, after)
+
+    def compare(
+        self,
+        frame: Tensor,
+        along_before: Sequence[Tensor],
+        along_after: Sequence[Tensor],
+        before: Sequence[Tensor],
+        after: Sequence[Tensor],
+    ) -> Tensor:
+        """Compute the input of the convolutions from a frame and its neighbours.
+
+        Args:
+            frame (Tensor): (n, 3, h, w), RGB in [0, 1].
+            along_before (Sequence[Tensor]): Earlier neighbours, aligned to the frame, nearest
+                first, as many of ``aligned`` as there are.
+            along_after (Sequence[Tensor]): Later ones.
+            before (Sequence[Tensor]): Earlier neighbours as they are, nearest first.
+            after (Sequence[Tensor]): Later ones.
+
+        Returns:
+            Tensor: As of :meth:`seen`.
+        """
         mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
         # What moved differs more than what is aligned.
         parts = [

@@ -230,12 +230,12 @@ class Decoder(BaseModule):
                 x, *states = to_previous[i](x).chunk(1 + len(states), dim=1)
             context = self._neighbours(i, encoded, to_next, to_previous)
             frame, *states = maybe_checkpoint(
-                self._step, frames[i], x, states, *context, with_cp=with_cp
+                self.step, frames[i], x, states, *context, with_cp=with_cp
             )
             restored.append(frame)
         return restored[::-1]
 
-    def _step(
+    def step(
         self,
         frame: Tensor,
         x: Tensor,
@@ -243,7 +243,20 @@ class Decoder(BaseModule):
         values: Sequence[Tensor],
         counts: Sequence[int],
     ) -> tuple[Tensor, ...]:
-        """Restore one frame; return it and the new states of the layers."""
+        """Restore one frame.
+
+        Args:
+            frame (Tensor): (n, frame_channels, h, w).
+            x (Tensor): What the frame after it has become, or the encoder's last output: (n, c, h,
+                w), aligned to the frame.
+            states (Sequence[Tensor]): States of the layers, aligned too.
+            values (Sequence[Tensor]): As of :meth:`.LocalAttention.forward`; none for one layer.
+            counts (Sequence[int]): Likewise.
+
+        Returns:
+            tuple[Tensor, ...]: The restored frame, (n, frame_channels, scale * h, scale * w), and
+            the new state of each layer.
+        """
         new_states = [self.grus[0](x, states[0])]
         x = self.blocks[0](new_states[0])
         if self.attention is not None:

@@ -52,6 +52,8 @@ def _cost_volume_torch(ref: Tensor, supp: Tensor, radius: int) -> Tensor:
     """
     n, c, h, w = ref.shape
     d = 2 * radius + 1
+    if torch.onnx.is_in_onnx_export():
+        return _cost_volume_onnx(ref, supp, radius)
     block = min(_BLOCK, w)
     blocks = -(-w // block)
     extra = blocks * block - w
@@ -68,6 +70,30 @@ def _cost_volume_torch(ref: Tensor, supp: Tensor, radius: int) -> Tensor:
         )
         rows.append(band)
     volume = torch.stack(rows, dim=4).view(n, h, blocks * block, d * d)
+    return volume[:, :, :w].permute(0, 3, 1, 2) / c
+
+
+def _cost_volume_onnx(ref: Tensor, supp: Tensor, radius: int) -> Tensor:
+    """As :func:`_cost_volume_torch`, of operations that ONNX has for any size."""
+    n, c, h, w = ref.shape
+    d = 2 * radius + 1
+    block = max(_BLOCK, 2 * radius)
+    width = block + 2 * radius
+    blocks = (w + block - 1) // block
+    extra = blocks * block - w
+    queries = F.pad(ref, (0, extra)).permute(0, 2, 3, 1).reshape(n, h, blocks, block, c)
+    # A block's candidates are its own columns and the first of the next one.
+    padded = F.pad(supp, (radius, block - radius + extra, radius, radius)).permute(0, 2, 1, 3)
+    own = padded[..., :-block].reshape(n, h + 2 * radius, c, blocks, block)
+    following = padded[..., block:].reshape(n, h + 2 * radius, c, blocks, block)
+    candidates = torch.cat((own, following[..., : 2 * radius]), -1).transpose(2, 3)
+    rows = []
+    for dy in range(d):
+        product = queries @ candidates[:, dy : dy + h]
+        # In rows that are one element longer, the band along the diagonal stands upright.
+        longer = F.pad(product.flatten(3), (0, block))
+        rows.append(longer.reshape(n, h, blocks, block, width + 1)[..., :d])
+    volume = torch.stack(rows, dim=4).reshape(n, h, blocks * block, d * d)
     return volume[:, :, :w].permute(0, 3, 1, 2) / c
 
 

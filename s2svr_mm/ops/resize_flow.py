@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -53,4 +54,5 @@ def rescale_flow(
 
 def _scale_values(resized: Tensor, flow: Tensor) -> Tensor:
     (h, w), (new_h, new_w) = flow.shape[-2:], resized.shape[-2:]
-    return resized * flow.new_tensor((new_w / w, new_h / h)).view(1, 2, 1, 1)
+    x, y = resized.split(1, dim=1)
+    return torch.cat((x * (new_w / w), y * (new_h / h)), dim=1)

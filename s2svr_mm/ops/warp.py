@@ -13,14 +13,14 @@ _BAG_DEVICES = ('cpu',)
 class FlowSampler:
     """Bilinear sampling along one flow, prepared once and applied to any number of maps.
 
-    Equals ``F.grid_sample(..., align_corners=True)`` on the grid that ``flow`` points to. The
+    Equals ``F.grid_sample`` on the grid that ``flow`` points to. The
     coordinates stay in float32 whatever the type of the maps: in bfloat16 they would be off by
     whole pixels.
 
     On a CPU the four neighbours of every pixel are rows of a (h * w, c) table, and their weighted
     sum is an embedding bag. That reads channels_last maps as they lie in memory and is several
-    times faster than ``F.grid_sample``, forwards and backwards. Elsewhere ``F.grid_sample`` does
-    the work.
+    times faster than ``F.grid_sample``, forwards and backwards. Elsewhere, and in a graph that
+    is exported to ONNX, ``F.grid_sample`` does the work.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first. The result at pixel p is the map at
@@ -42,14 +42,15 @@ class FlowSampler:
         flow = flow if flow.dtype == torch.float64 else flow.float()
         x = flow[:, 0] + torch.arange(w, device=flow.device, dtype=flow.dtype)
         y = flow[:, 1] + torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
-        self._by_bags = flow.device.type in _BAG_DEVICES
+        self._by_bags = flow.device.type in _BAG_DEVICES and not torch.onnx.is_in_onnx_export()
         if self._by_bags:
             if padding_mode == 'border':
                 x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
             self._index, self._weight = _bilinear_taps(x, y)
         else:
             self._padding_mode = padding_mode
-            self._grid = torch.stack((2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1), dim=-1)
+            # From edge to edge, not from corner to corner, which has no scale where a side is 1.
+            self._grid = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), dim=-1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Sample maps.
@@ -79,7 +80,7 @@ class FlowSampler:
             x.to(self._grid.dtype),
             self._grid,
             padding_mode=self._padding_mode,
-            align_corners=True,
+            align_corners=False,
         )
         return sampled.to(x.dtype)
 

@@ -1,7 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """One clip through a network: device, type, padding, flips, scale, and a check of the result."""
 
-import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.files import weights_digest
 from ..errors import ConfigError, NonFiniteError
 from ..models.input_requirements import padded, requirements_of, scale_of
 from ..models.s2svr_net import S2SVRNet
@@ -85,11 +85,7 @@ class Predictor:
 
     def fingerprint(self) -> str:
         """Hash of all the weights."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.network.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return weights_digest(self.network)
 
     def cost(self, dtype: str) -> NetworkCost:
         """Memory that the network needs in a type, measured once."""

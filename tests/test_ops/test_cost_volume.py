@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from benchmarks.reference_s2svr import reference_cost_volume
-from s2svr_mm.ops.cost_volume import cost_volume
+from s2svr_mm.ops.cost_volume import _cost_volume_onnx, cost_volume
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 40), (17, 16), (5, 15)])
@@ -48,3 +48,12 @@ def test_cuda_equals_cpu():
     ref, supp = torch.randn(2, 2, 16, 20, 24)
     found = cost_volume(ref.cuda(), supp.cuda()).cpu()
     torch.testing.assert_close(found, cost_volume(ref, supp), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('radius', [1, 4, 9])
+@pytest.mark.parametrize('size', [(1, 1), (3, 5), (7, 16), (4, 33)])
+def test_the_form_that_is_exported_is_equal(size, radius):
+    generator = torch.Generator().manual_seed(0)
+    ref, supp = torch.randn(2, 2, 6, *size, generator=generator)
+    exported = _cost_volume_onnx(ref, supp, radius)
+    torch.testing.assert_close(exported, cost_volume(ref, supp, radius))

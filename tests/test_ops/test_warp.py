@@ -85,3 +85,9 @@ def test_bad_input_is_named():
         FlowSampler(torch.zeros(1, 2, 3, 4), 'reflect')
     with pytest.raises(ValueError, match=r'1 x 5 x 4 .* flow is 1 x 3 x 4'):
         warp(torch.zeros(1, 8, 5, 4), torch.zeros(1, 2, 3, 4))
+
+
+def test_a_side_of_one_pixel_is_left_by_parts():
+    flow = torch.full((1, 2, 1, 1), 0.25)
+    assert warp(torch.ones(1, 1, 1, 1), flow).item() == pytest.approx(0.75**2)
+    assert warp(torch.ones(1, 1, 1, 1), flow, 'border').item() == pytest.approx(1)

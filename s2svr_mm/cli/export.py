@@ -1,0 +1,48 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+"""``s2svr export``: write a network as ONNX files."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.description = (
+        'Write the steps of a network as ONNX files, with a manifest that says how they are '
+        'called (docs/export.md). Needs the extra onnx.'
+    )
+    parser.add_argument(
+        'network', metavar='NAME|CONFIG', help='a bundled model, or the config file of another one'
+    )
+    parser.add_argument('out', metavar='OUT', type=Path, help='folder to write')
+    parser.add_argument(
+        '--checkpoint', metavar='FILE', help="a config's weights: file, URL, s2svr://NAME"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export."""
+    bundled = not Path(args.network).suffix
+    if bundled == bool(args.checkpoint):
+        raise ConfigError(
+            f'{args.network} is a bundled model, which has its weights: leave --checkpoint out'
+            if bundled
+            else f'{args.network} is a config: --checkpoint names its weights'
+        )
+    from ..registration import register
+
+    register()
+    from ..export.backends import import_package
+    from ..export.conversion import export_network
+    from ..models.zoo import load_model
+
+    import_package('onnx', 's2svr export')
+    network = load_model(args.network, args.checkpoint)
+    exported = export_network(network, args.network if bundled else Path(args.network).stem)
+    exported.write(args.out)
+    size = sum(map(len, exported.graphs.values())) / 1e6
+    print(f'{args.network} -> {args.out}: {", ".join(exported.graphs)}; {size:.1f} MB')
+    if exported.manifest['flow_outside']:
+        print(exported.manifest['flow_outside'])
