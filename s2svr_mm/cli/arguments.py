@@ -128,6 +128,13 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         '(default: %(default)s)',
     )
     group.add_argument(
+        '--backend',
+        choices=['torch', 'openvino', 'onnxruntime', 'auto'],
+        default='torch',
+        help='what computes S2SVR on a CPU (extras openvino, onnx); auto: the fastest on the first '
+        'frames (default: %(default)s)',
+    )
+    group.add_argument(
         '--window', type=whole_number(1), metavar='N', help='frames that a network sees at once'
     )
     group.add_argument(
@@ -163,8 +170,8 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
 
 def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return what :func:`add_restorer` added, as arguments of VideoRestorer."""
-    names = ('device', 'dtype', 'window', 'overlap', 'tile', 'tile_overlap', 'tta', 'scene_cuts')
-    return {name: getattr(args, name) for name in names}
+    names = ('device', 'dtype', 'backend', 'window', 'overlap', 'tile', 'tile_overlap', 'tta')
+    return {name: getattr(args, name) for name in (*names, 'scene_cuts')}
 
 
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:

@@ -13,14 +13,17 @@ from ..errors import ConfigError, MissingPackageError
 Session = Callable[[Mapping[str, np.ndarray]], Sequence[np.ndarray]]
 # The extra of each.
 EXTRAS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
+# What a network can run in.
+BACKENDS = ('torch', *EXTRAS)
 
 
-def import_package(name: str, use: str) -> ModuleType:
+def import_package(name: str, use: str, extra: str = 'onnx') -> ModuleType:
     """Import a package of one of the extras.
 
     Args:
         name (str): ``'onnx'``, ``'onnxruntime'`` or ``'openvino'``.
         use (str): What needs it, to begin a sentence.
+        extra (str): The extra to install. Defaults to 'onnx'.
 
     Raises:
         MissingPackageError: If it is not installed.
@@ -30,7 +33,6 @@ def import_package(name: str, use: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        extra = EXTRAS.get(name, 'onnx')
         raise MissingPackageError(
             f"{use} needs {name}, which is not installed: pip install 's2svr_mm[{extra}]'"
         ) from None
@@ -48,7 +50,8 @@ def check_backend(backend: str) -> None:
     """
     if backend not in EXTRAS:
         raise ConfigError(f'a back end is one of {", ".join(EXTRAS)}, but got {backend!r}')
-    import_package(backend, f'the back end {backend}')
+    for package in ('onnx', backend):
+        import_package(package, f'the back end {backend}', EXTRAS[backend])
 
 
 def open_session(model: bytes, backend: str) -> Session:

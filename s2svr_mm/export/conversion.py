@@ -103,6 +103,23 @@ class ExportedNetwork:
         return cls(Description(**manifest['network']), graphs, manifest)
 
 
+def check_exportable(network: nn.Module) -> S2SVRNet:
+    """Return a network that can be exported.
+
+    Args:
+        network (nn.Module): The network.
+
+    Raises:
+        ConfigError: If it is no :class:`.S2SVRNet`.
+    """
+    if not isinstance(network, S2SVRNet):
+        raise ConfigError(
+            'only S2SVRNet and S2SVRPlusNet run as ONNX, but this is '
+            f'{type(network).__name__}: use torch'
+        )
+    return network
+
+
 def export_network(network: nn.Module, name: str) -> ExportedNetwork:
     """Convert a network to ONNX, step by step.
 
@@ -118,10 +135,7 @@ def export_network(network: nn.Module, name: str) -> ExportedNetwork:
         MissingPackageError: If onnx is not installed.
     """
     onnx = import_package('onnx', 'exporting')
-    if not isinstance(network, S2SVRNet):
-        raise ConfigError(
-            f'only S2SVRNet and S2SVRPlusNet can be exported, but this is {type(network).__name__}'
-        )
+    network = check_exportable(network)
     description = Description.of(network)
     graphs = graphs_of(network)
     contents = {step: _to_onnx(graph, description.unshuffle) for step, graph in graphs.items()}

@@ -1,14 +1,17 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """What a network gets to see at once, and in which type it computes."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError, NotEnoughMemoryError
+from ..export.backends import BACKENDS, EXTRAS
 from ..models.input_requirements import requirements_of
 from ..utils.devices import computes_bfloat16
 from ..utils.memory import available_host_memory, available_memory
@@ -28,6 +31,7 @@ USABLE = 0.6
 # 20 dB below it adds 1 % to the squared error, which is 0.043 dB.
 ENOUGH_DB = 60.0
 CHECK_FRAMES, _CHECK_SIDE = 8, 96
+_MEASURED_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Settings:
         memory_limit (int, optional): Bytes that may be used.
         scene_cuts (bool): Whether each scene is a clip of its own.
         processes (int): How many processes share the memory of this machine.
+        backend (str): One of :data:`.BACKENDS` or 'auto'.
 
     Raises:
         ConfigError: They are not possible.
@@ -56,12 +61,19 @@ class Settings:
     memory_limit: int | None = None
     scene_cuts: bool = True
     processes: int = 1
+    backend: str = 'torch'
 
     def __post_init__(self) -> None:
         if self.dtype not in ('auto', *DTYPES):
             raise ConfigError(
                 f"dtype must be 'auto', 'float32' or 'bfloat16', but got {self.dtype!r}"
             )
+        if self.backend not in ('auto', *BACKENDS):
+            raise ConfigError(
+                f"backend must be 'auto' or one of {', '.join(BACKENDS)}, but got {self.backend!r}"
+            )
+        if self.backend in EXTRAS and self.dtype == 'bfloat16':
+            raise ConfigError(f'the back end {self.backend} computes in float32, not in bfloat16')
         if self.window is not None and self.window < 1:
             raise ConfigError(f'window must be at least 1, but got {self.window}')
         if self.overlap is not None and self.overlap < 0:
@@ -89,14 +101,17 @@ class Decision:
         plan (TilingPlan): Windows and tiles.
         dtype (str): 'float32' or 'bfloat16'.
         notes (tuple[str, ...]): What there is to know about the choice.
+        backend (str): One of :data:`.BACKENDS`.
     """
 
     plan: TilingPlan
     dtype: str
     notes: tuple[str, ...] = ()
+    backend: str = 'torch'
 
     def __str__(self) -> str:
-        return f'{self.plan}; {self.dtype}'
+        by = '' if self.backend == 'torch' else f' by {self.backend}'
+        return f'{self.plan}; {self.dtype}{by}'
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that :meth:`from_json` reads."""
@@ -105,11 +120,11 @@ class Decision:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> 'Decision':
         """Read what :meth:`to_json` returned."""
-        return cls(TilingPlan(**data['plan']), data['dtype'], tuple(data['notes']))
+        return cls(TilingPlan(**data['plan']), data['dtype'], tuple(data['notes']), data['backend'])
 
 
 def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Settings) -> Decision:
-    """Choose windows and tiles by the memory at hand, and the type by the first frames.
+    """Choose windows and tiles by the memory at hand, type and back end by the first frames.
 
     Args:
         predictor (Predictor): The network.
@@ -122,13 +137,52 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
     Raises:
         NotEnoughMemoryError: Not even the smallest windows and tiles fit.
     """
-    plan, plan_notes = _plan(predictor, frames[0], settings)
-    dtype, dtype_notes = _dtype(predictor, frames, settings.dtype)
-    return Decision(plan, dtype, (*plan_notes, *dtype_notes))
+    dtype, backend, notes = _arithmetic(predictor, frames, settings)
+    plan, plan_notes = _plan(predictor, frames[0], settings, backend)
+    return Decision(plan, dtype, (*plan_notes, *notes), backend)
+
+
+def _arithmetic(
+    predictor: Predictor, frames: Sequence[np.ndarray], settings: Settings
+) -> tuple[str, str, list[str]]:
+    """Choose the type and the back end."""
+    if settings.backend in EXTRAS:
+        return 'float32', settings.backend, []
+    dtype, notes = _dtype(predictor, frames, settings.dtype)
+    if settings.backend == 'torch' or settings.dtype == 'bfloat16':
+        return dtype, 'torch', notes
+    backends = predictor.usable_backends()
+    if len(backends) == 1:
+        return (
+            dtype,
+            'torch',
+            [*notes, 'no back end but torch can run this network here: torch'],
+        )
+    clip = predictor.to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:CHECK_FRAMES]])
+    types = {backend: 'float32' for backend in backends} | {'torch': dtype}
+    seconds = {
+        backend: _seconds(partial(predictor.predict, clip, types[backend], backend))
+        for backend in backends
+    }
+    chosen = min(backends, key=lambda backend: seconds[backend])
+    listed = ', '.join(f'{1000 * seconds[b] / clip.shape[1]:.1f} ms by {b}' for b in backends)
+    notes.append(f'a frame of {clip.shape[4]}x{clip.shape[3]} takes {listed}: {chosen}')
+    return types[chosen], chosen, notes
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """Measure the shortest of several calls, after one that is not counted."""
+    run()
+    times: list[float] = []
+    while sum(times) < _MEASURED_SECONDS or len(times) < 2:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _plan(
-    predictor: Predictor, frame: np.ndarray, settings: Settings
+    predictor: Predictor, frame: np.ndarray, settings: Settings, backend: str
 ) -> tuple[TilingPlan, list[str]]:
     windows = windows_of(settings, requirements_of(predictor.network).stride)
     tiles = _tiles(settings, max(frame.shape[:2]))
@@ -144,7 +198,7 @@ def _plan(
         (frame.shape[0], frame.shape[1]),
         predictor.scale,
         frame.itemsize,
-        predictor.cost('float32' if settings.dtype == 'auto' else settings.dtype),
+        predictor.cost('float32' if settings.dtype == 'auto' else settings.dtype, backend),
         budget,
         host_budget,
         windows,

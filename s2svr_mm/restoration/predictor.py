@@ -4,6 +4,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
@@ -14,7 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.files import weights_digest
-from ..errors import ConfigError, NonFiniteError
+from ..errors import ConfigError, MissingPackageError, NonFiniteError
+from ..export.backends import BACKENDS, check_backend
+from ..export.conversion import ExportedNetwork, check_exportable, export_network
+from ..export.network import OnnxNet
 from ..models.input_requirements import padded, requirements_of, scale_of
 from ..models.s2svr_net import S2SVRNet
 from ..ops.chunking import max_pixels
@@ -66,7 +70,8 @@ class Predictor:
         self._needs = requirements_of(self.network)
         self._transfers = transfers_to(self.device)
         self._main_memory = self._offload() if offload else None
-        self._measured: dict[str, NetworkCost] = {}
+        self._measured: dict[tuple[str, str], NetworkCost] = {}
+        self._loaded: dict[str, nn.Module] = {}
 
     def _offload(self) -> MainMemory:
         if self.device.type != 'cuda' or not isinstance(self.network, S2SVRNet):
@@ -87,15 +92,44 @@ class Predictor:
         """Hash of all the weights."""
         return weights_digest(self.network)
 
-    def cost(self, dtype: str) -> NetworkCost:
-        """Memory that the network needs in a type, measured once."""
-        if dtype not in self._measured:
-            self._measured[dtype] = self._measure_cost(dtype)
-        return self._measured[dtype]
+    def check_backend(self, backend: str) -> None:
+        """Check that a back end can run the network.
 
-    def _measure_cost(self, dtype: str) -> NetworkCost:
+        Args:
+            backend (str): One of :data:`.BACKENDS`.
+
+        Raises:
+            ConfigError: It runs on the CPU alone, or not this network.
+            MissingPackageError: It is not installed.
+        """
+        if backend == 'torch':
+            return
+        if self.device.type != 'cpu':
+            raise ConfigError(
+                f'the back end {backend} computes on the CPU, but the device is {self.device}'
+            )
+        check_exportable(self.network)
+        check_backend(backend)
+
+    def usable_backends(self) -> list[str]:
+        """List the back ends that :meth:`check_backend` has nothing against, torch first."""
+        usable = []
+        for backend in BACKENDS:
+            with suppress(ConfigError, MissingPackageError):
+                self.check_backend(backend)
+                usable.append(backend)
+        return usable
+
+    def cost(self, dtype: str, backend: str = 'torch') -> NetworkCost:
+        """Memory that the network needs in a type and a back end, measured once."""
+        key = dtype, backend
+        if key not in self._measured:
+            self._measured[key] = self._measure_cost(dtype, backend)
+        return self._measured[key]
+
+    def _measure_cost(self, dtype: str, backend: str) -> NetworkCost:
         def run(frames: int, side: int) -> Tensor:
-            return self.predict(torch.zeros(1, frames, 3, side, side), dtype)
+            return self.predict(torch.zeros(1, frames, 3, side, side), dtype, backend)
 
         if self._main_memory is None:
             side, frames = max(self._needs.side, 64), max(self._needs.frames, 2)
@@ -105,13 +139,16 @@ class Predictor:
         cost = measure_cost(run, self.device, side, frames)
         return replace(cost, host_per_frame=self._main_memory.peak / (frames + 2) / side**2)
 
-    def restore(self, clips: Iterable[Sequence[np.ndarray]], dtype: str) -> Iterator[np.ndarray]:
+    def restore(
+        self, clips: Iterable[Sequence[np.ndarray]], dtype: str, backend: str = 'torch'
+    ) -> Iterator[np.ndarray]:
         """Restore clips one after the other, with their transfers beside the computing.
 
         Args:
             clips (Iterable[Sequence[np.ndarray]]): Frames (h, w, 3) of each, RGB: uint8, uint16
                 (full range) or float32 in [0, 255].
             dtype (str): 'float32' or 'bfloat16'.
+            backend (str): One of :data:`.BACKENDS`. Defaults to 'torch'.
 
         Yields:
             np.ndarray: (t, s * h, s * w, 3) for each clip, of the same type.
@@ -121,17 +158,19 @@ class Predictor:
         """
         begun: deque[Callable[[], np.ndarray]] = deque()
         for clip in clips:
-            begun.append(self._begin(clip, dtype))
+            begun.append(self._begin(clip, dtype, backend))
             if len(begun) > self._transfers.ahead:
                 yield begun.popleft()()
         while begun:
             yield begun.popleft()()
 
     @torch.inference_mode()
-    def _begin(self, clip: Sequence[np.ndarray], dtype: str) -> Callable[[], np.ndarray]:
+    def _begin(
+        self, clip: Sequence[np.ndarray], dtype: str, backend: str
+    ) -> Callable[[], np.ndarray]:
         """Begin to restore a clip; what is returned waits for the frames."""
         kind = clip[0].dtype
-        restored = self.predict(self.to_tensor(clip), dtype)[0]
+        restored = self.predict(self.to_tensor(clip), dtype, backend)[0]
         finite = self._transfers.download(torch.isfinite(restored).all()[None])
         frames = restored.float().clamp(0, 1).mul_(PEAK[kind]).permute(0, 2, 3, 1)
         if kind != np.float32:
@@ -158,36 +197,51 @@ class Predictor:
         return self._transfers.upload(clip).permute(0, 3, 1, 2)[None].float() / peak
 
     @torch.inference_mode()
-    def predict(self, clip: Tensor, dtype: str) -> Tensor:
+    def predict(self, clip: Tensor, dtype: str, backend: str = 'torch') -> Tensor:
         """Run the network on a clip of any size and length.
 
         Args:
             clip (Tensor): (1, t, 3, h, w) in [0, 1].
             dtype (str): 'float32' or 'bfloat16'.
+            backend (str): One of :data:`.BACKENDS`. Defaults to 'torch'.
 
         Returns:
             Tensor: (1, t, 3, s * h, s * w), not clamped.
         """
         clip = clip.to(self.device)
         if not self.tta:
-            return self._run(clip, DTYPES[dtype])
+            return self._run(clip, DTYPES[dtype], backend)
         total = torch.zeros(())
         for turned, *flips in product((False, True), repeat=3):
             axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
             view = clip.transpose(-2, -1) if turned else clip
-            restored = self._run(view.flip(axes), DTYPES[dtype]).float().flip(axes)
+            restored = self._run(view.flip(axes), DTYPES[dtype], backend).float().flip(axes)
             total = total.to(restored) + (restored.transpose(-2, -1) if turned else restored) / 8
         return total
 
-    def _run(self, clip: Tensor, dtype: torch.dtype) -> Tensor:
+    def _run(self, clip: Tensor, dtype: torch.dtype, backend: str) -> Tensor:
         frames, (height, width) = clip.shape[1], clip.shape[-2:]
         clip = padded(clip, self._needs)
+        network = self.network if backend == 'torch' else self._network_of(backend)
         with autocast(self.device, dtype):
-            restored = self.network(clip)
+            restored = network(clip)
         if restored.ndim != 5 or clip.shape[1:] == (frames, 3, height, width):
             return restored
         scale = restored.shape[-1] // clip.shape[-1]
         return restored[:, :frames, :, : scale * height, : scale * width]
+
+    def _network_of(self, backend: str) -> nn.Module:
+        """Load the exported network into a back end, once."""
+        if backend not in self._loaded:
+            compute_flow: Any = self.network.compute_flow
+            self._loaded[backend] = OnnxNet(self._exported, backend, compute_flow)
+        return self._loaded[backend]
+
+    @cached_property
+    def _exported(self) -> ExportedNetwork:
+        # What is made in inference mode can't be traced.
+        with torch.inference_mode(False):
+            return export_network(self.network, type(self.network).__name__)
 
 
 def _check_normalisation(preprocessor: Any) -> None:

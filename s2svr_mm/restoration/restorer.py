@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import DataError
+from ..export.backends import EXTRAS
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
 from .scene_cuts import mark_cuts
@@ -61,6 +62,9 @@ class VideoRestorer:
         scene_cuts (bool): Whether to look for scene cuts, and restore each scene as a clip of its
             own. Defaults to True.
         processes (int): How many processes share the main memory of this machine. Defaults to 1.
+        backend (str): What computes an S2SVR: 'torch'; on the CPU 'onnxruntime' or 'openvino', in
+            float32; or 'auto', the fastest of those installed on the first frames. Defaults to
+            'torch'.
 
     Attributes:
         predictor (Predictor): The network on its device.
@@ -84,11 +88,16 @@ class VideoRestorer:
         offload: bool = False,
         scene_cuts: bool = True,
         processes: int = 1,
+        backend: str = 'torch',
     ) -> None:
         self.settings = Settings(
-            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts, processes
+            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts, processes, backend
         )
+        if backend in EXTRAS and device == 'auto':
+            device = 'cpu'
         self.predictor = Predictor(model, device, tta, offload)
+        if backend != 'auto':
+            self.predictor.check_backend(backend)
 
     @property
     def network(self) -> nn.Module:
@@ -215,7 +224,7 @@ class VideoRestorer:
                 for (seen, _), y, x in product(scenes, rows, columns):
                     yield [frame[y.start : y.stop, x.start : x.stop] for frame in seen]
 
-        restored = self.predictor.restore(clips(), decision.dtype)
+        restored = self.predictor.restore(clips(), decision.dtype, decision.backend)
         for first in restored:
             scenes, rows, columns, is_last, cuts = begun.popleft()
             tiles = chain((first,), restored)

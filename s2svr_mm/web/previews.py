@@ -97,7 +97,7 @@ class Previewer:
             (height, width),
             restorer.scale,
             frame.itemsize,
-            restorer.predictor.cost(decision.dtype),
+            restorer.predictor.cost(decision.dtype, decision.backend),
             apart,
         )
         return {

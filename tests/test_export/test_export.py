@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_s2svr import tiny
 from helpers.tool_process import CHECKOUT
 from torch import nn
 
@@ -31,30 +32,10 @@ BACKENDS = ('onnxruntime', 'openvino')
 CLIPS = [(1, 33, 47), (2, 5, 3), (5, 37, 50), (3, 1, 1)]
 
 
-class KnownFlow(nn.Module):
-    """An estimator that has no graph: flow of some pixels, another for each pair."""
-
-    def forward(self, ref, supp):
-        h, w = ref.shape[-2:]
-        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
-        means = (ref - supp).mean((1, 2, 3))[:, None, None]
-        return torch.stack((2 * torch.sin(x / 5 + 9 * means), 1.5 * torch.cos(y / 4) - means), 1)
-
-
 def clip_of(frames: int, height: int, width: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(frames + height)
     noise = torch.rand(frames, 3, height + 2, width + 2, generator=generator)
     return F.avg_pool2d(noise, 3, 1)[None]
-
-
-def tiny(kind=S2SVRPlusNet, **options) -> nn.Module:
-    """A small network of which every part has an effect on the result."""
-    torch.manual_seed(0)
-    network = kind(4, 1, **{'flow_estimator': KnownFlow(), **options}).eval()
-    for name, parameter in network.named_parameters():
-        if name.endswith(('output.convs.2.weight', 'output.convs.1.weight', 'details.last.weight')):
-            nn.init.normal_(parameter, std=0.1)
-    return network
 
 
 @torch.inference_mode()

@@ -50,9 +50,9 @@ def test_restores_as_without_transfers(late_streams, tile):
     predictor._transfers = CudaTransfers(CPU)
     begun, real = [], predictor._begin
 
-    def begin(frames, dtype):
+    def begin(frames, dtype, backend):
         begun.append(frames)
-        return real(frames, dtype)
+        return real(frames, dtype, backend)
 
     predictor._begin = begin
     stream = restorer.restore(clip)
