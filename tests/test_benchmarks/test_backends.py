@@ -1,0 +1,16 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import subprocess
+import sys
+
+from helpers.tool_process import CHECKOUT
+
+
+def test_each_back_end_is_in_the_table():
+    script = str(CHECKOUT / 'benchmarks' / 'backends.py')
+    command = [sys.executable, script, 's2svr_s_compress', *['--size', '12', '14', '--frames', '2']]
+    done = subprocess.run([*command, '--rounds', '1'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| s2svr')]
+    assert [row[1] for row in rows][:2] == ['torch float32', 'torch bfloat16']
+    assert rows[0][3] == '1.00 x'
+    assert all(float(row[2]) > 0 for row in rows)
