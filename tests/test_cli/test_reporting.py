@@ -119,6 +119,8 @@ def calls(tmp_path, tiny_config, monkeypatch):
             's2svr_mm.comparison.flow.evaluate_flow',
         ),
         'doctor': ('doctor', 's2svr_mm.cli.doctor.report'),
+        'web': ('web --port 0', 's2svr_mm.web.serving.serve'),
+        'export': ('export s2svr_s_x4 out', 's2svr_mm.models.zoo.load_model'),
     }
 
 
