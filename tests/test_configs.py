@@ -36,6 +36,7 @@ OTHERS = [
     's2svr_vimeo90k_bd',
     's2svr_dvd',
     's2svr_s_compress',
+    's2svr_s_compress_video',
     's2svr_s_x2_video',
     's2svr_reds_h264',
     's2svr_s_x4_video',
