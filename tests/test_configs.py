@@ -130,7 +130,7 @@ def test_builds_model_optimizer_and_schedule(name):
         assert rates == {base * options.lr_mult}, key
     schedule = dict(as_list(cfg.param_scheduler)[-1], end=cfg.train_cfg.max_iters)
     scheduler = PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=wrapper))
-    assert scheduler.T_max == cfg.train_cfg.max_iters
+    assert schedule.get('begin', 0) + scheduler.T_max == cfg.train_cfg.max_iters
 
 
 @pytest.mark.parametrize(
