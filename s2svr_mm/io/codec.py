@@ -13,6 +13,12 @@ from ..utils.devices import has_avx512
 
 DECODERS = {'libx265': 'hevc', 'libx264': 'h264', 'libvpx-vp9': 'vp9', 'mpeg4': 'mpeg4'}
 FRAME_RATE = 25
+_RATE_CONTROLS = {
+    'libx264': ('crf', 'qp', 'bitrate'),
+    'libx265': ('crf', 'qp', 'bitrate'),
+    'libvpx-vp9': ('crf', 'bitrate'),
+    'mpeg4': ('qp', 'bitrate'),
+}
 # Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote
 # (64x64: another result each time) or writes past its end (32x48: a crash).
 SMALLEST_SIDE = 72
@@ -36,10 +42,10 @@ def x264_params() -> str:
     return 'asm=avx2' if has_avx512() else ''
 
 
-def encoder_params(
+def protocol_options(
     encoder: str, qp: int | None = None, crf: float | None = None, bframes: int = 0
-) -> str:
-    """Write the ``-x265-params`` or ``-x264-params`` string for one clip.
+) -> dict[str, str]:
+    """Write the options of x265 or x264 for one clip, as protocols have them.
 
     One intra frame, then P frames (and ``bframes`` B frames between them), no scene cuts, one
     thread so that the result never depends on the machine. A constant ``qp`` is the same for all
@@ -52,32 +58,20 @@ def encoder_params(
         bframes (int): B frames between two P frames. Defaults to 0.
 
     Returns:
-        str: Settings, also for ``ffmpeg -c:v libx265 -x265-params ...``.
+        dict[str, str]: FFmpeg's options, ``-x265-params`` or ``-x264-params``.
+
+    Raises:
+        ConfigError: Both of ``qp`` and ``crf`` are given, or neither.
     """
     if (qp is None) == (crf is None):
         raise ConfigError(f'Give either qp or crf, got qp={qp} and crf={crf}.')
     rate = f'crf={crf}' if qp is None else f'qp={qp}:ipratio=1:pbratio=1'
     common = f'{rate}:bframes={bframes}:scenecut=0'
     if encoder == 'libx265':
-        return f'{common}:keyint=-1:frame-threads=1:pools=1:log-level=none'
-    return join_params(common, 'keyint=infinite:threads=1', x264_params())
-
-
-def protocol_options(
-    encoder: str, qp: int | None = None, crf: float | None = None, bframes: int = 0
-) -> dict[str, str]:
-    """Return :func:`encoder_params` as options of the encoder.
-
-    Args:
-        encoder (str): 'libx265' or 'libx264'.
-        qp (int, optional): Constant quantisation parameter.
-        crf (float, optional): Constant rate factor instead.
-        bframes (int): B frames between two P frames. Defaults to 0.
-
-    Returns:
-        dict[str, str]: FFmpeg's options.
-    """
-    return {f'{encoder[3:]}-params': encoder_params(encoder, qp, crf, bframes)}
+        params = f'{common}:keyint=-1:frame-threads=1:pools=1:log-level=none'
+    else:
+        params = join_params(common, 'keyint=infinite:threads=1', x264_params())
+    return {f'{encoder[3:]}-params': params}
 
 
 def encoder_options(
@@ -105,10 +99,8 @@ def encoder_options(
         ConfigError: The encoder is unknown, or has no such rate control.
     """
     mode, value = rate
-    modes = {'libx264': 'crf qp bitrate', 'libx265': 'crf qp bitrate'}
-    modes |= {'libvpx-vp9': 'crf bitrate', 'mpeg4': 'qp bitrate'}
-    if encoder not in modes or mode not in modes[encoder].split():
-        known = '; '.join(f'{name}: {", ".join(kinds.split())}' for name, kinds in modes.items())
+    if mode not in _RATE_CONTROLS.get(encoder, ()):
+        known = '; '.join(f'{name}: {", ".join(modes)}' for name, modes in _RATE_CONTROLS.items())
         raise ConfigError(f'{encoder!r} with rate control {mode!r} is not known, but {known}.')
     options = {'g': str(keyint), 'threads': '1'}
     if encoder == 'libvpx-vp9':

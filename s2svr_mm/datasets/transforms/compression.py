@@ -30,7 +30,7 @@ class CompressVideo(ClipDegradation):
     The defaults follow MFQEv2's protocol (HEVC, low-delay P, constant QP) as nearly as x265 can:
     one intra frame, then P frames of the same QP. Frames go through 8-bit 4:2:0 (BT.601, limited
     range). Where a frame's side is odd or below 72 pixels, its last row or column is repeated for
-    the encoder and cut off again. :func:`s2svr_mm.io.codec.encoder_params` gives the exact
+    the encoder and cut off again. :func:`s2svr_mm.io.codec.protocol_options` gives the exact
     settings, for an ffmpeg command line too.
 
     Args:
