@@ -203,19 +203,18 @@ def _work(args: argparse.Namespace, place: Place | None) -> int:
 def _work_on_folder(
     args: argparse.Namespace, place: Place | None, source: 'Source', worker: 'Worker | None'
 ) -> int:
-    from ..restoration.batch import plan_batch, restore_videos
+    from ..restoration.batch import plan_batch, restore_batch
 
     videos = plan_batch(Path(args.src), Path(args.dst), args.pattern)
     if not args.quiet:
         print(f'{len(videos)} videos, about {sum(v.frames for v in videos)} frames')
-    summary = restore_videos(
-        args.src,
-        args.dst,
+    summary = restore_batch(
+        videos,
+        Path(args.dst),
         _restorer(args, place),
-        pattern=args.pattern,
-        skip_existing=args.skip_existing,
-        source=source,
-        options=_options(args),
+        source,
+        _options(args),
+        args.skip_existing,
         progress=not args.quiet,
         worker=worker,
     )

@@ -151,12 +151,47 @@ def restore_videos(
         ConfigError: An argument is not possible.
         OutputError: The folder can't be written to, or another process is at it.
     """
-    options = options or OutputOptions()
-    if options.compare is not None:
-        raise ConfigError('--compare is for one video, not for a folder of them')
     root = Path(dst)
     videos = plan_batch(Path(src), root, pattern)
-    restorer = restorer_of(model, settings)
+    return restore_batch(
+        videos,
+        root,
+        restorer_of(model, settings),
+        source or Source(''),
+        options or OutputOptions(),
+        skip_existing,
+        progress,
+        worker,
+    )
+
+
+def restore_batch(
+    videos: Sequence[Video],
+    root: Path,
+    restorer: VideoRestorer,
+    source: Source,
+    options: OutputOptions,
+    skip_existing: bool = False,
+    progress: bool = True,
+    worker: Worker | None = None,
+) -> BatchSummary:
+    """Restore the videos that :func:`plan_batch` has found, as :func:`restore_videos` does.
+
+    Args:
+        videos (Sequence[Video]): The videos.
+        root (Path): The folder for the outputs, made if need be.
+        restorer (VideoRestorer): The network with its settings.
+        source (Source): How to read them.
+        options (OutputOptions): How to write them.
+        skip_existing (bool): See :func:`restore_videos`. Defaults to False.
+        progress (bool): Whether to show one progress bar for all. Defaults to True.
+        worker (Worker, optional): See :func:`restore_videos`. Defaults to None.
+
+    Returns:
+        BatchSummary: What became of each.
+    """
+    if options.compare is not None:
+        raise ConfigError('--compare is for one video, not for a folder of them')
     make_folder(root, 'the output folder')
     with ExitStack() as stack:
         shared = None
@@ -167,9 +202,7 @@ def restore_videos(
             stack.callback(shared.close, lambda: True)
         total = sum(video.frames for video in videos)
         bar = stack.enter_context(tqdm(total=total, unit='frame', disable=not progress))
-        batch = _Batch(
-            videos, _Log(root), restorer, source or Source(''), options, skip_existing, bar
-        )
+        batch = _Batch(videos, _Log(root), restorer, source, options, skip_existing, bar)
         batch.run(shared)
     return BatchSummary(batch.outcomes[video.name] for video in videos)
 

@@ -1,5 +1,5 @@
-# A small S2SVR for people's own footage. Its flow is OpenCV's DIS, on frames enlarged twice: nothing
-# to learn, and next to no time.
+# A small S2SVR for people's own footage. Its flow is OpenCV's DIS, on frames enlarged twice:
+# nothing to learn, and next to no time.
 _base_ = ['s2svr_s.py']
 
 model = dict(
