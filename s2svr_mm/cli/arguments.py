@@ -5,7 +5,12 @@ import argparse
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..checkpoints.shipped import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from ..restoration.restorer import VideoRestorer
 
 # More than any machine holds; what is larger is a slip of the hand.
 _MOST = 10**9
@@ -172,6 +177,24 @@ def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return what :func:`add_restorer` added, as arguments of VideoRestorer."""
     names = ('device', 'dtype', 'backend', 'window', 'overlap', 'tile', 'tile_overlap', 'tta')
     return {name: getattr(args, name) for name in (*names, 'scene_cuts')}
+
+
+def load_restorer(args: argparse.Namespace, **settings: Any) -> 'VideoRestorer':
+    """Load the network that ``s2svr restore`` was given, or the default.
+
+    Args:
+        args: The command's arguments.
+        **settings: What takes the place of settings among them.
+
+    Returns:
+        VideoRestorer: The network with its settings.
+    """
+    from ..models.zoo import load_model
+    from ..restoration.restorer import VideoRestorer
+
+    network = load_model(args.model or args.config or DEFAULT_MODEL, args.checkpoint)
+    settings = {**restorer_settings(args), **settings}
+    return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)
 
 
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:

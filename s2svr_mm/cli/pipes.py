@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ..checkpoints.shipped import DEFAULT_MODEL
 from ..errors import ConfigError, DataError
-from .arguments import restorer_settings
+from .arguments import load_restorer
 
 PIPE = '-'
 # Options that concern files alone.
@@ -37,9 +36,7 @@ def run_pipe(args: argparse.Namespace) -> bool:
         register()
         from ..io.clips import open_reader
         from ..io.y4m import Y4MReader
-        from ..models.zoo import load_model
         from ..restoration.pipes import restore_stream
-        from ..restoration.restorer import VideoRestorer
 
         # What can't be read is said before a network is loaded, which takes seconds.
         source = (
@@ -47,10 +44,7 @@ def run_pipe(args: argparse.Namespace) -> bool:
             if args.src == PIPE
             else open_reader(args.src, args.fps, args.yuv_size, args.strict)
         )
-        network = load_model(args.model or args.config or DEFAULT_MODEL, args.checkpoint)
-        restorer = VideoRestorer(
-            network, memory_limit=args.memory, offload=args.offload, **restorer_settings(args)
-        )
+        restorer = load_restorer(args)
         summary = restore_stream(
             source, target, restorer, args.frames, args.pix_fmt, progress=not args.quiet
         )

@@ -16,9 +16,9 @@ from .arguments import (
     frame_range,
     frame_rate,
     frame_size,
+    load_restorer,
     memory_size,
     number,
-    restorer_settings,
     whole_number,
 )
 from .pipes import PIPE, run_pipe
@@ -224,18 +224,12 @@ def _work_on_folder(
 
 
 def _restorer(args: argparse.Namespace, place: Place | None) -> 'VideoRestorer':
-    from ..models.zoo import load_model
-    from ..restoration.restorer import VideoRestorer
-
-    if args.config is None and args.model is None:
-        args.model = DEFAULT_MODEL
-        if place is None or place.rank == 0:
-            print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
-    settings = restorer_settings(args)
-    if place is not None:
-        settings |= dict(device=device_of(place, args.device), processes=place.local_processes)
-    network = load_model(args.model or args.config, args.checkpoint)
-    return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)
+    if args.config is None and args.model is None and (place is None or place.rank == 0):
+        print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
+    if place is None:
+        return load_restorer(args)
+    device = device_of(place, args.device)
+    return load_restorer(args, device=device, processes=place.local_processes)
 
 
 def _options(args: argparse.Namespace) -> 'OutputOptions':

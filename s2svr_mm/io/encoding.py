@@ -236,7 +236,8 @@ def configure(context: av.VideoCodecContext, settings: EncoderSettings) -> None:
     if settings.codec == 'libx264':
         # Not among the settings: these are the same on every machine.
         params = join_params(settings.options.get('x264-params', ''), x264_params())
-        context.options |= {'x264-params': params}
+        if params:
+            context.options |= {'x264-params': params}
     context.thread_count = _ENCODER_THREADS
     if settings.global_header:
         context.flags |= _GLOBAL_HEADER
