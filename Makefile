@@ -32,12 +32,8 @@ $(READY): pyproject.toml dev/install.sh
 	$(PY) -m s2svr_launcher doctor
 	touch $@
 
-# The programs that run exported networks share no process with the other tests: after some hundred
-# of those, the heap has been found corrupt there. Which of them does it is not known yet.
-BACKENDS = tests/test_export tests/test_restoration/test_backends.py
 test: setup
-	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow' $(BACKENDS:%=--ignore=%)
-	$(PY) -m pytest -m 'not slow' $(BACKENDS)
+	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow'
 
 test-slow: setup
 	$(PY) -m pytest -m slow

@@ -44,7 +44,7 @@ def restore(
 
     _check(clip)
     frames = RestoredFrames(restorer, lambda number: to_array(clip, number), clip.num_frames)
-    return as_clip(clip, frames, restorer.scale)
+    return as_clip(clip, frames, restorer.output_size(clip.height, clip.width))
 
 
 def _restorer(model: 'str | nn.Module | VideoRestorer', settings: dict[str, Any]) -> Any:
@@ -86,18 +86,18 @@ def to_array(clip: Any, number: int) -> np.ndarray:
     return rgb * np.float32(255) if rgb.dtype == np.float32 else rgb
 
 
-def as_clip(clip: Any, frames: Sequence[np.ndarray] | Any, scale: int) -> Any:
+def as_clip(clip: Any, frames: Sequence[np.ndarray] | Any, size: tuple[int, int]) -> Any:
     """Make a clip of frames that are made when they are asked for.
 
     Args:
         clip (vapoursynth.VideoNode): What they were made from: format, rate, length, properties.
-        frames (Sequence[np.ndarray]): (scale * h, scale * w, 3) each, as :func:`to_array` gives.
-        scale (int): Size of the frames over that of the clip's.
+        frames (Sequence[np.ndarray]): (*size, 3) each, as :func:`to_array` gives them.
+        size (tuple[int, int]): Their height and width.
 
     Returns:
         vapoursynth.VideoNode: The clip.
     """
-    blank = clip.std.BlankClip(width=clip.width * scale, height=clip.height * scale, keep=True)
+    blank = clip.std.BlankClip(width=size[1], height=size[0], keep=True)
 
     def fill(n: int, f: Sequence[Any]) -> Any:
         source, target = f[0], f[1].copy()

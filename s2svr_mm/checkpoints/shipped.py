@@ -18,8 +18,10 @@ FOLDER = _PACKAGE / 'weights'
 CONFIG_FOLDERS = [_PACKAGE.parent / 'configs', _PACKAGE / '.mim' / 'configs']
 # Describes those of the weights that belong to networks that restore.
 MODEL_LIST = 'models.json'
-# What `s2svr restore` and `restore_video` take where no model is named.
+# What `s2svr restore` and `restore_video` take where no model is named; where a size is asked for,
+# by scale.
 DEFAULT_MODEL = 's2svr_s_x4'
+DEFAULT_MODELS = {1: 's2svr_s_compress', 4: 's2svr_s_x4'}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.shipped import DEFAULT_MODEL
-
 if TYPE_CHECKING:
     from ..restoration.restorer import VideoRestorer
 
@@ -68,6 +66,18 @@ def frame_size(text: str) -> tuple[int, int]:
     if min(size) < 1:
         raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, such as 352x288')
     return size
+
+
+def scale(text: str) -> str:
+    """Parse a scale, such as '2', into the size '2x'."""
+    return f'{whole_number(1, 16)(text)}x'
+
+
+def output_size(text: str) -> str:
+    """Check a size of the output, such as '1920x1080' or '1080p'."""
+    if not re.fullmatch('[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}|p)', text):
+        raise argparse.ArgumentTypeError(f'{text!r} is no size, such as 1920x1080 or 1080p')
+    return text
 
 
 def frame_rate(text: str) -> Fraction:
@@ -179,21 +189,29 @@ def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in (*names, 'scene_cuts')}
 
 
-def load_restorer(args: argparse.Namespace, **settings: Any) -> 'VideoRestorer':
-    """Load the network that ``s2svr restore`` was given, or the default.
+def load_restorer(
+    args: argparse.Namespace, frame: tuple[int, int] | None, **settings: Any
+) -> 'VideoRestorer':
+    """Load the network that ``s2svr restore`` was given, or the default, which it then names.
 
     Args:
         args: The command's arguments.
+        frame: Height and width of the input; None for several inputs.
         **settings: What takes the place of settings among them.
 
     Returns:
         VideoRestorer: The network with its settings.
     """
     from ..models.zoo import load_model
+    from ..restoration.output_size import default_model
     from ..restoration.restorer import VideoRestorer
 
-    network = load_model(args.model or args.config or DEFAULT_MODEL, args.checkpoint)
-    settings = {**restorer_settings(args), **settings}
+    model = args.model or args.config
+    if model is None:
+        model = default_model(args.size, frame)
+        print(f'model: {model}, the default; --model chooses another')
+    network = load_model(model, args.checkpoint)
+    settings = {**restorer_settings(args), 'size': args.size, **settings}
     return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)
 
 

@@ -44,7 +44,7 @@ def run_pipe(args: argparse.Namespace) -> bool:
             if args.src == PIPE
             else open_reader(args.src, args.fps, args.yuv_size, args.strict)
         )
-        restorer = load_restorer(args)
+        restorer = load_restorer(args, source.info.size)
         summary = restore_stream(
             source, target, restorer, args.frames, args.pix_fmt, progress=not args.quiet
         )

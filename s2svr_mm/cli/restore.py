@@ -3,6 +3,7 @@
 
 import argparse
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from .arguments import (
     load_restorer,
     memory_size,
     number,
+    output_size,
+    scale,
     whole_number,
 )
 from .pipes import PIPE, run_pipe
@@ -104,6 +107,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument('--yuv-size', type=frame_size, metavar='WxH', help='frame size of raw YUV')
     out = parser.add_argument_group('output (default: by the name of the file and the input)')
+    size = out.add_mutually_exclusive_group()
+    size.add_argument(
+        '--scale',
+        dest='size',
+        type=scale,
+        metavar='N',
+        help='size of the output over that of the input: 1, 2, 4; without --model by the network '
+        'for it',
+    )
+    size.add_argument(
+        '--size', type=output_size, metavar='SIZE', help='size of the output: 1920x1080 or 1080p'
+    )
     out.add_argument('--codec', help='video encoder, such as libx264, libx265, libsvtav1, ffv1')
     out.add_argument('--crf', type=number(0, 255), help='quality, lower is better and larger')
     out.add_argument('--preset', help="the encoder's preset, such as slow")
@@ -184,11 +199,11 @@ def _work(args: argparse.Namespace, place: Place | None) -> int:
         print(f'{args.dst} exists: skipped')
         return 0
     # What can't be read is said before a network is loaded, which takes seconds.
-    source.open()
+    frame = source.open().info.size
     summary = restore_source(
         source,
         Target.of(args.dst),
-        _restorer(args, place),
+        _restorer(args, place, frame),
         _options(args),
         progress=not args.quiet,
         worker=worker,
@@ -211,7 +226,7 @@ def _work_on_folder(
     summary = restore_batch(
         videos,
         Path(args.dst),
-        _restorer(args, place),
+        _restorer(args, place, None),
         source,
         _options(args),
         args.skip_existing,
@@ -223,13 +238,14 @@ def _work_on_folder(
     return 1 if summary.failed else EXIT_DAMAGED if summary.damaged else 0
 
 
-def _restorer(args: argparse.Namespace, place: Place | None) -> 'VideoRestorer':
-    if args.config is None and args.model is None and (place is None or place.rank == 0):
-        print(f'model: {DEFAULT_MODEL}, the default of s2svr restore; --model chooses another')
+def _restorer(
+    args: argparse.Namespace, place: Place | None, frame: tuple[int, int] | None
+) -> 'VideoRestorer':
     if place is None:
-        return load_restorer(args)
-    device = device_of(place, args.device)
-    return load_restorer(args, device=device, processes=place.local_processes)
+        return load_restorer(args, frame)
+    with redirect_stdout(None if place.rank else sys.stdout):
+        device = device_of(place, args.device)
+        return load_restorer(args, frame, device=device, processes=place.local_processes)
 
 
 def _options(args: argparse.Namespace) -> 'OutputOptions':

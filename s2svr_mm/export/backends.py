@@ -3,7 +3,9 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,10 +88,21 @@ def _onnxruntime(model: bytes) -> Session:
     return run
 
 
-def _openvino(model: bytes) -> Session:
+@cache
+def _openvino_core() -> Any:
+    """Return OpenVINO's core, one for the whole process.
+
+    Each gives the thread an alternate signal stack of its own, and the last one that is deleted
+    leaves it that of an earlier one, which is freed: handlers that run there, as torch's of
+    SIGCHLD, then write into freed memory.
+    """
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _openvino(model: bytes) -> Session:
+    core = _openvino_core()
     # Of its own accord it computes in bfloat16 where the processor can.
     settings = {
         'INFERENCE_PRECISION_HINT': 'f32',

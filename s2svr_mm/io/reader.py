@@ -33,14 +33,23 @@ class VideoInfo:
     time_base: Fraction = Fraction(1, 25)
     color: ColorInfo = field(default_factory=ColorInfo)
 
-    def scaled(self, scale: int, width_factor: int = 1) -> 'VideoInfo':
-        """Return what describes the restored video.
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
+    def resized(self, height: int, width: int) -> 'VideoInfo':
+        """Return what describes the video in another size; it is shown as it was.
 
         Args:
-            scale: Size of the output over that of the input.
-            width_factor: How many frames stand side by side. Defaults to 1.
+            height: Height to be.
+            width: Width to be.
         """
-        return replace(self, height=self.height * scale, width=self.width * scale * width_factor)
+        aspect = self.pixel_aspect
+        # Less is the rounding of a width that goes with a height.
+        if abs(width * self.height - self.width * height) >= 2 * self.height:
+            aspect *= Fraction(self.width * height, self.height * width)
+        return replace(self, height=height, width=width, pixel_aspect=aspect)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
-from ..checkpoints.shipped import DEFAULT_MODEL
 from ..errors import ConfigError, EncodingError, OutputError, S2SVRError
 from ..io.containers import container_of
 from ..io.folders import estimated_frames, find_videos
@@ -28,6 +27,7 @@ from ..utils.tables import markdown_table
 from .checks import Target
 from .claims import Worker
 from .options import OutputOptions
+from .output_size import default_model
 from .restore_video import Source, restore_source, restorer_of
 from .restorer import VideoRestorer
 from .resume import has_begun
@@ -112,7 +112,7 @@ class BatchSummary(list[Outcome]):
 def restore_videos(
     src: str | Path,
     dst: str | Path,
-    model: str | nn.Module | VideoRestorer = DEFAULT_MODEL,
+    model: str | nn.Module | VideoRestorer | None = None,
     *,
     pattern: str | None = None,
     skip_existing: bool = False,
@@ -156,7 +156,7 @@ def restore_videos(
     return restore_batch(
         videos,
         root,
-        restorer_of(model, settings),
+        restorer_of(model or default_model(settings.get('size')), settings),
         source or Source(''),
         options or OutputOptions(),
         skip_existing,

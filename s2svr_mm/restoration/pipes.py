@@ -60,7 +60,8 @@ def restore_stream(
         raise DataError(f'{_name(source)} has no frame {frames[0]}')
     decision = restorer.decide([frame.rgb for frame in first])
     height, width = first[0].rgb.shape[:2]
-    writer = Y4MWriter(target, source.info.scaled(restorer.scale), pix_fmt)
+    new_height, new_width = restorer.output_size(height, width)
+    writer = Y4MWriter(target, source.info.resized(new_height, new_width), pix_fmt)
     cuts: list[int] = []
     count = 0
     if progress:
@@ -89,7 +90,7 @@ def restore_stream(
         seconds=time.monotonic() - began,
         restoring=time.monotonic() - restoring,
         size=(width, height),
-        scale=restorer.scale,
+        output_size=(new_width, new_height),
         decision=decision,
         device=str(restorer.device),
         host_peak=peak_host_memory(),

@@ -17,6 +17,7 @@ from ..utils.devices import computes_bfloat16
 from ..utils.memory import available_host_memory, available_memory
 from ..utils.metrics import psnr
 from .cost import NetworkCost
+from .output_size import OutputSize
 from .predictor import DTYPES, Predictor
 from .windows import TilingPlan, tile_axis
 
@@ -48,6 +49,7 @@ class Settings:
         scene_cuts (bool): Whether each scene is a clip of its own.
         processes (int): How many processes share the memory of this machine.
         backend (str): One of :data:`.BACKENDS` or 'auto'.
+        size (str, optional): Size of restored frames, as :meth:`.OutputSize.parse` reads it.
 
     Raises:
         ConfigError: They are not possible.
@@ -62,8 +64,11 @@ class Settings:
     scene_cuts: bool = True
     processes: int = 1
     backend: str = 'torch'
+    size: str | None = None
 
     def __post_init__(self) -> None:
+        if self.size is not None:
+            OutputSize.parse(self.size)
         if self.dtype not in ('auto', *DTYPES):
             raise ConfigError(
                 f"dtype must be 'auto', 'float32' or 'bfloat16', but got {self.dtype!r}"

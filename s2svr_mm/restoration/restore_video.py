@@ -14,7 +14,6 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from ..checkpoints.shipped import DEFAULT_MODEL
 from ..errors import ConfigError, DataError
 from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
@@ -31,6 +30,7 @@ from ..version import __version__
 from .checks import Target, check_outputs, checked_range
 from .claims import Arrival, Claims, FinishedElsewhereError, Worker, assembling
 from .options import OutputOptions
+from .output_size import default_model
 from .planning import CHECK_FRAMES, Decision
 from .restorer import VideoRestorer
 from .resume import Beginning, Ending, ResumeFolder
@@ -46,7 +46,7 @@ SIZE_CHANGES = ('stop', 'split', 'scale')
 def restore_video(
     src: str | Path,
     dst: str | Path,
-    model: str | nn.Module | VideoRestorer = DEFAULT_MODEL,
+    model: str | nn.Module | VideoRestorer | None = None,
     *,
     frames: tuple[int, int | None] = (0, None),
     options: OutputOptions | None = None,
@@ -67,7 +67,8 @@ def restore_video(
         src (str | Path): See :func:`.io.clips.open_reader`.
         dst (str | Path): A video file, or a folder (a name without suffix) for PNG frames.
         model (str | nn.Module | VideoRestorer): Name of a bundled model, a network, or a network
-            with its settings. Defaults to 's2svr_s_x4'.
+            with its settings. Defaults to None, the bundled one for the ``size`` among the
+            settings; see :func:`.default_model`.
         frames (tuple[int, int | None]): First frame and the one after the last; None for the end.
             Defaults to all.
         options (OutputOptions, optional): How to write. Defaults to None, as the source is.
@@ -92,8 +93,10 @@ def restore_video(
         OutputError: The output can't be written, or must not be.
         EncodingError: The encoder or the container does not take the frames.
     """
-    restorer = restorer_of(model, settings)
     source = Source(str(src), frames, rate, yuv_size, size_change, strict)
+    if model is None:
+        model = default_model(settings.get('size'), source.open().info.size)
+    restorer = restorer_of(model, settings)
     summary = restore_source(source, Target.of(dst), restorer, options or OutputOptions(), progress)
     assert summary is not None
     return summary
@@ -249,7 +252,7 @@ def _restore_stretch(
             beginning = parts.resume(arguments, options.overwrite and alone)
             first = [] if beginning else _first_frames(stretch)
             size = beginning.size if beginning else (first[0].rgb.shape[0], first[0].rgb.shape[1])
-            sinks = _sinks(restorer.scale, stretch, size, parts.folder, target, options)
+            sinks = _sinks(restorer, stretch, size, parts.folder, target, options)
             if beginning is None:
                 decision = restorer.decide([frame.rgb for frame in first])
                 beginning = Beginning(decision, size)
@@ -281,6 +284,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
         done.parts.clear()
     encoder = next((s.settings for s in reversed(done.sinks) if isinstance(s, VideoSink)), None)
     height, width = beginning.size
+    new_height, new_width = restorer.output_size(height, width)
     return Summary(
         outputs=[str(sink.output) for sink in reversed(done.sinks)],
         frames=ending.frames,
@@ -288,7 +292,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
         seconds=time.monotonic() - done.began,
         restoring=done.restoring,
         size=(width, height),
-        scale=restorer.scale,
+        output_size=(new_width, new_height),
         decision=beginning.decision,
         device=str(restorer.device),
         host_peak=peak_host_memory(),
@@ -351,7 +355,7 @@ def _first_frames(stretch: Stretch) -> list[Frame]:
 
 
 def _sinks(
-    scale: int,
+    restorer: VideoRestorer,
     stretch: Stretch,
     size: tuple[int, int],
     parts: Path,
@@ -363,17 +367,19 @@ def _sinks(
     if stretch.timeline is not None:
         info = replace(info, rate=stretch.timeline.rate(info.rate))
         streams = SourceStreams(stretch.reader.path, stretch.timeline, options.without)
+    info = info.resized(*restorer.output_size(*size))
     sinks: list[VideoSink | FolderSink] = []
     if options.compare:
         path = Path(options.compare)
-        encoder = _encoder(info.scaled(scale, 1 + (options.compare_mode == 'side')), path, options)
+        shown = replace(info, width=info.width * (1 + (options.compare_mode == 'side')))
+        encoder = _encoder(shown, path, options)
         compose = COMPARISONS[options.compare_mode]
         folder = parts / 'compare'
         sinks.append(VideoSink(folder, path, encoder, streams, compose))
     if target.is_folder:
         sinks.append(FolderSink(parts / 'output', target.path, options.overwrite, streams))
     else:
-        encoder = _encoder(info.scaled(scale), target.path, options)
+        encoder = _encoder(info, target.path, options)
         folder = parts / 'output'
         sinks.append(VideoSink(folder, target.path, encoder, streams))
     return sinks

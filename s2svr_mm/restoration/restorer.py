@@ -4,7 +4,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice, pairwise, product
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import DataError
 from ..export.backends import EXTRAS
+from .output_size import OutputSize, resize
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
 from .scene_cuts import mark_cuts
@@ -65,6 +66,9 @@ class VideoRestorer:
         backend (str): What computes an S2SVR: 'torch'; on the CPU 'onnxruntime' or 'openvino', in
             float32; or 'auto', the fastest of those installed on the first frames. Defaults to
             'torch'.
+        size (str, optional): Size of restored frames: '1920x1080', '1080p' (the width goes with
+            it) or '2x', times the input's. What the network makes is resized to it. Defaults to
+            None, as the network makes them.
 
     Attributes:
         predictor (Predictor): The network on its device.
@@ -89,9 +93,19 @@ class VideoRestorer:
         scene_cuts: bool = True,
         processes: int = 1,
         backend: str = 'torch',
+        size: str | None = None,
     ) -> None:
         self.settings = Settings(
-            dtype, window, overlap, tile, tile_overlap, memory_limit, scene_cuts, processes, backend
+            dtype,
+            window,
+            overlap,
+            tile,
+            tile_overlap,
+            memory_limit,
+            scene_cuts,
+            processes,
+            backend,
+            size,
         )
         if backend in EXTRAS and device == 'auto':
             device = 'cpu'
@@ -111,8 +125,14 @@ class VideoRestorer:
 
     @property
     def scale(self) -> int:
-        """Size of the output over that of the input."""
+        """Size of what the network makes over that of the input."""
         return self.predictor.scale
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of the frames restored from those of a height and width."""
+        if self.settings.size is None:
+            return height * self.scale, width * self.scale
+        return OutputSize.parse(self.settings.size).of(height, width)
 
     def fingerprint(self) -> dict[str, Any]:
         """All that the result depends on beside the frames, as plain data."""
@@ -137,7 +157,13 @@ class VideoRestorer:
         Raises:
             NotEnoughMemoryError: Not even the smallest windows and tiles fit.
         """
-        return decide(self.predictor, frames, self.settings)
+        decision = decide(self.predictor, frames, self.settings)
+        height, width = frames[0].shape[:2]
+        made, wanted = (self.scale * height, self.scale * width), self.output_size(height, width)
+        if made == wanted:
+            return decision
+        note = f'the network makes {made[1]}x{made[0]}, resized to {wanted[1]}x{wanted[0]}'
+        return replace(decision, notes=(*decision.notes, note))
 
     def restore(
         self, frames: Iterable[np.ndarray], decision: Decision | None = None
@@ -151,7 +177,8 @@ class VideoRestorer:
                 called with the first frames, and its notes are logged.
 
         Yields:
-            np.ndarray: (s * h, s * w, 3) for each frame, of the same type.
+            np.ndarray: (height, width, 3) for each frame, of the same type; see
+            :meth:`output_size`.
 
         Raises:
             DataError: An item is not a frame, or differs from the first in size or type.
@@ -193,12 +220,14 @@ class VideoRestorer:
                 the stream, whether to restore it or to stop. Defaults to one that says yes.
 
         Yields:
-            np.ndarray: What each window adds to the result, (k, s * h, s * w, 3). Of a resumed
+            np.ndarray: What each window adds to the result, (k, height, width, 3). Of a resumed
             stream's first window nothing is yielded, it only fades into the next one.
         """
         wanted = while_wanted(sliding_windows(frames, decision.plan), proceed)
         windows = self._restored(wanted, decision)
-        yield from join_windows(windows, decision.plan, resumed)
+        for window in join_windows(windows, decision.plan, resumed):
+            height, width = (side // self.scale for side in window.shape[1:3])
+            yield resize(window, self.output_size(height, width))
 
     def _restored(
         self,

@@ -21,7 +21,7 @@ class Summary:
         seconds (float): How long this run took.
         restoring (float): How much of it went from the first frame read to the last one encoded.
         size (tuple[int, int]): Width and height of the input.
-        scale (int): Size of the output over that of the input.
+        output_size (tuple[int, int]): Width and height of the output.
         decision (Decision): Windows, tiles and type.
         device (str): Where the network ran.
         host_peak (int): Peak of main memory, bytes.
@@ -39,7 +39,7 @@ class Summary:
     seconds: float
     restoring: float
     size: tuple[int, int]
-    scale: int
+    output_size: tuple[int, int]
     decision: Decision
     device: str
     host_peak: int
@@ -50,11 +50,11 @@ class Summary:
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        width, height = self.size
+        before, after = ('x'.join(map(str, size)) for size in (self.size, self.output_size))
         fresh = self.frames - self.resumed
         lines = [
-            f'{self.frames} frames {width}x{height} -> {width * self.scale}x{height * self.scale}'
-            f' in {", ".join(self.outputs)}' + (f' ({self.encoder})' if self.encoder else ''),
+            f'{self.frames} frames {before} -> {after} in {", ".join(self.outputs)}'
+            + (f' ({self.encoder})' if self.encoder else ''),
             f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
             'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
             f'{self.decision} on {self.device}',

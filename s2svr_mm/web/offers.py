@@ -53,6 +53,7 @@ class RestoreSettings:
         model (str): Name of a bundled network.
         device (str): 'auto', 'cpu', 'cuda' ...
         dtype (str): 'auto', 'float32' or 'bfloat16'.
+        backend (str): 'torch', 'openvino', 'onnxruntime' or 'auto'.
         window (int, optional): Frames that the network sees at once.
         tile (int, optional): Side of tiles in pixels; 0 for whole frames.
         memory (int, optional): Megabytes that may be used.
@@ -62,6 +63,7 @@ class RestoreSettings:
         end (int, optional): The frame after the last one.
         size_change (str): 'stop' or 'scale', where frames change their size.
         strict (bool): Whether damaged frames are refused.
+        size (str, optional): Size of the result, such as '1080p', '1920x1080' or '2x'.
         suffix (str): Ending of the result's name.
         codec (str, optional): Name of a video encoder.
         crf (float, optional): Quality, lower is better.
@@ -71,6 +73,7 @@ class RestoreSettings:
     model: str
     device: str = 'auto'
     dtype: str = 'auto'
+    backend: str = 'torch'
     window: int | None = None
     tile: int | None = None
     memory: int | None = None
@@ -80,6 +83,7 @@ class RestoreSettings:
     end: int | None = None
     size_change: str = 'stop'
     strict: bool = False
+    size: str | None = None
     suffix: str = '.mp4'
     codec: str | None = None
     crf: int | float | None = None
@@ -110,7 +114,9 @@ class RestoreSettings:
         bundled_model(self.model)
         container_of(self.suffix)
         self.output_options()
-        Settings(self.dtype, self.window, None, self.tile)
+        Settings(
+            self.dtype, self.window, None, self.tile, backend=self.backend, size=self.size
+        )
         if self.memory is not None and self.memory < 1:
             raise ConfigError(f'memory must be at least 1 MB, but got {self.memory}')
         if self.first < 0 or (self.end is not None and self.end <= self.first):
@@ -129,7 +135,7 @@ class RestoreSettings:
 
     def restorer_arguments(self) -> dict[str, Any]:
         """Return arguments of a VideoRestorer, beside its network."""
-        names = ('device', 'dtype', 'window', 'tile', 'scene_cuts', 'tta')
+        names = ('device', 'dtype', 'backend', 'window', 'tile', 'scene_cuts', 'tta', 'size')
         limit = None if self.memory is None else self.memory * 2**20
         return {**{name: getattr(self, name) for name in names}, 'memory_limit': limit}
 
@@ -145,7 +151,11 @@ class RestoreSettings:
             dst (str): Name of the result.
         """
         words = ['s2svr', 'restore', src, dst, '--model', self.model]
-        for name in ('device', 'dtype', 'window', 'tile', 'size_change', 'codec', 'crf', 'preset'):
+        if self.size is not None:
+            scale = self.size.removesuffix('x')
+            words += ['--size', self.size] if scale == self.size else ['--scale', scale]
+        names = ('device', 'dtype', 'backend', 'window', 'tile', 'size_change', 'codec', 'crf')
+        for name in (*names, 'preset'):
             value = getattr(self, name)
             if value != getattr(type(self), name):
                 words += [f'--{name.replace("_", "-")}', str(value)]

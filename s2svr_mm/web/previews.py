@@ -104,7 +104,7 @@ class Previewer:
             'seconds': seconds * num_frames * again,
             'memory': self._program + (far if apart else near),
             'device_memory': near if apart else 0,
-            'size': [width * restorer.scale, height * restorer.scale],
+            'size': list(reversed(restorer.output_size(height, width))),
             'settings': f'{decision} on {restorer.device}',
         }
 

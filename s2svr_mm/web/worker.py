@@ -118,7 +118,7 @@ def _plain(summary: Summary) -> dict[str, Any]:
         'resumed': summary.resumed,
         'seconds': round(summary.seconds, 1),
         'rate': round(fresh / summary.restoring, 2) if summary.restoring else None,
-        'size': [side * summary.scale for side in summary.size],
+        'size': list(summary.output_size),
         'settings': f'{summary.decision} on {summary.device}',
         'memory': summary.host_peak,
         'device_memory': summary.device_peak,
@@ -133,7 +133,7 @@ def report(job: Job, folder: Path) -> dict[str, Any]:
     """Compare a job's network with the ground truth and the baseline; see :func:`restore`."""
     settings, root = job.restore_settings, folder / REPORT
     arguments = settings.restorer_arguments()
-    networks = load_methods([[settings.model]], **{**arguments, 'dtype': 'float32'})
+    networks = load_methods([[settings.model]], **{**arguments, 'dtype': 'float32', 'size': None})
     clips = paired_clips('video', job.source, job.truth, networks[0].scale, job.truth_frames)
     with output_folder(root):
         comparison = Comparison(root, networks, clips)

@@ -1,4 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import ctypes
 import json
 import runpy
 import shutil
@@ -178,6 +179,32 @@ def test_a_missing_package_is_named(exported, monkeypatch, package, extra):
     use = needs.get(package, lambda: OnnxNet(exported, package, network.compute_flow))
     with pytest.raises(MissingPackageError, match=rf's2svr_mm\[{extra}\]'):
         use()
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='sigaltstack of glibc')
+def test_openvino_leaves_no_freed_signal_stack(exported):
+    """Each core of OpenVINO sets the thread's alternate signal stack; one stays for good."""
+
+    class Stack(ctypes.Structure):
+        _fields_ = (
+            ('start', ctypes.c_void_p),
+            ('flags', ctypes.c_int),
+            ('size', ctypes.c_size_t),
+        )
+
+    def stack() -> int | None:
+        found = Stack()
+        assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+        return found.start
+
+    flow = tiny().compute_flow
+    first, second = (OnnxNet(exported, 'openvino', flow) for _ in range(2))
+    set_first = stack()
+    del first
+    third = OnnxNet(exported, 'openvino', flow)
+    del second, third
+    OnnxNet(exported, 'openvino', flow)
+    assert stack() == set_first
 
 
 def test_an_unknown_back_end_is_refused(exported):

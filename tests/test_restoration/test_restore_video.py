@@ -29,7 +29,7 @@ def difference(a, b):
 def test_all_but_the_pictures_stays(movie, tmp_path):
     out = tmp_path / 'out.mkv'
     summary = run(movie, out, Same(2), crf=4)
-    assert (summary.frames, summary.scale, summary.damage) == (18, 2, None)
+    assert (summary.frames, summary.output_size, summary.damage) == (18, (64, 48), None)
     times, frames = pictures_of(movie)
     new_times, new_frames = pictures_of(out)
     assert new_times == times

@@ -23,6 +23,8 @@ ALL = dict(
     end=9,
     size_change='scale',
     strict=True,
+    backend='auto',
+    size='1080p',
     suffix='.mkv',
     codec='libx265',
     crf=21.5,
@@ -39,7 +41,7 @@ def test_each_bundled_model_is_offered_once():
     assert {'Enlarge x4', 'Clean up compression', 'Deblur'} <= set(labels)
 
 
-@pytest.mark.parametrize('given', [ALL, {'model': 's2svr_s_x4'}, {**ALL, 'end': None}])
+@pytest.mark.parametrize('given', [ALL, {'model': 's2svr_s_x4'}, {**ALL, 'end': None, 'size': '2x'}])
 def test_the_command_means_what_the_page_does(given):
     """``s2svr restore`` itself parses it; what it makes of it is what the worker gets."""
     settings = RestoreSettings.from_json(given)
@@ -71,6 +73,8 @@ def test_the_command_means_what_the_page_does(given):
         ({'dtype': 'int8'}, 'dtype'),
         ({'size_change': 'split'}, 'size_change'),
         ({'memory': 0}, 'memory'),
+        ({'size': '1080'}, "a size is 1920x1080, 1080p or 2x, but got '1080'"),
+        ({'backend': 'tensorrt'}, 'backend'),
         ({'overwrite': True}, "no setting 'overwrite'"),
     ],
 )

@@ -3,6 +3,11 @@ import { el } from './dom.js';
 
 const choices = (...pairs) => (name, value) => el('select', { name }, ...pairs.map(([key, label]) => el('option', { value: key, selected: key === value }, label)));
 const number = (attributes) => (name, value) => el('input', { type: 'number', name, value: value ?? '', ...attributes });
+const SIZES = ['720p', '1080p', '1440p', '2160p', '2x'];
+const size = () => el('input', {
+  type: 'text', name: 'size', list: 'sizes', size: '12', placeholder: 'as it is made',
+  pattern: '[1-9][0-9]{0,4}(p|x|x[1-9][0-9]{0,4})', title: 'such as 1080p, 1920x1080 or 2x',
+});
 const check = (name, value) => el('input', { type: 'checkbox', name, checked: Boolean(value) });
 
 // Name, label, how it is edited, what it is if it is left alone.
@@ -11,6 +16,7 @@ const FIELDS = [
   ['end', 'To before frame', number({ min: '1', step: '1', placeholder: 'the end' }), null],
   ['device', 'Device', choices(['auto', 'a GPU if there is one'], ['cpu', 'CPU'], ['cuda', 'GPU']), 'auto'],
   ['dtype', 'Numbers', choices(['auto', 'as fast as is exact enough'], ['float32', 'float32'], ['bfloat16', 'bfloat16']), 'auto'],
+  ['backend', 'Computed by', choices(['torch', 'torch'], ['auto', 'the fastest of those installed'], ['openvino', 'OpenVINO (CPU)'], ['onnxruntime', 'ONNX Runtime (CPU)']), 'torch'],
   ['window', 'Frames seen at once', number({ min: '1', step: '1', placeholder: 'as memory allows' }), null],
   ['tile', 'Side of tiles, pixels', number({ min: '0', step: '4', placeholder: 'as memory allows' }), null],
   ['memory', 'Memory to use, MB', number({ min: '1', step: '1', placeholder: 'most of what is free' }), null],
@@ -36,7 +42,9 @@ export function settingsForm(tasks, changed) {
     return el('label', input.type === 'checkbox' ? { class: 'check' } : {}, ...(input.type === 'checkbox' ? [input, label] : [label, input]));
   });
   const form = el('form', { onchange: update, onsubmit: (event) => event.preventDefault() },
-    el('fieldset', {}, el('legend', {}, 'What to do'), el('div', { class: 'tasks' }, ...labels.values())),
+    el('fieldset', {}, el('legend', {}, 'What to do'), el('div', { class: 'tasks' }, ...labels.values()),
+      el('label', {}, 'Size of the result', size(), el('datalist', { id: 'sizes' }, ...SIZES.map((value) => el('option', { value }))),
+        el('span', { class: 'soft' }, '1080p, 1920x1080 or 2x: what the network makes is resized to it'))),
     el('details', {}, el('summary', {}, 'Network and other settings'),
       el('div', { class: 'settings' }, el('label', {}, 'Network', model, about), ...inputs)));
   const task = () => tasks[Number(form.elements.task.value)];
@@ -51,6 +59,7 @@ export function settingsForm(tasks, changed) {
 
   function value() {
     const set = { model: model.value };
+    if (form.elements.size.value) set.size = form.elements.size.value;
     for (const [name, , , standard] of FIELDS) {
       const input = form.elements[name];
       const given = input.type === 'checkbox' ? input.checked : input.value;
