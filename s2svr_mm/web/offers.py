@@ -114,9 +114,7 @@ class RestoreSettings:
         bundled_model(self.model)
         container_of(self.suffix)
         self.output_options()
-        Settings(
-            self.dtype, self.window, None, self.tile, backend=self.backend, size=self.size
-        )
+        Settings(self.dtype, self.window, None, self.tile, backend=self.backend, size=self.size)
         if self.memory is not None and self.memory < 1:
             raise ConfigError(f'memory must be at least 1 MB, but got {self.memory}')
         if self.first < 0 or (self.end is not None and self.end <= self.first):

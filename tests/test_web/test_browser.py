@@ -17,6 +17,8 @@ from helpers.clips import moving_clip
 from helpers.tool_process import CHECKOUT
 from helpers.videos import write_movie
 
+from s2svr_mm.io.video import VideoReader
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 STATE = "return (document.querySelector('#state')?.textContent || '')"
 DONE = (
@@ -205,7 +207,7 @@ def test_upload_preview_and_slider(browser, server):
 
 def test_run_to_the_end_play_and_save(browser, server):
     pick(browser, 'walk.mp4')
-    set_up(browser, 'Deblur', device='cpu', dtype='float32')
+    set_up(browser, 'Deblur', device='cpu', dtype='float32', size='60p')
     browser.click('#start')
     browser.wait("return document.querySelector('#save')", seconds=300)
     fits_a_phone(browser)
@@ -228,6 +230,7 @@ def test_run_to_the_end_play_and_save(browser, server):
     digest = browser.wait(DIGEST)
     (result,) = server.folder.glob('s2svr_web/jobs/*/walk_s2svr_s_deblur.mp4')
     assert digest == hashlib.sha256(result.read_bytes()).hexdigest()
+    assert VideoReader(str(result)).info.height == 60
 
     # A report against the ground truth is one more job.
     browser.run("document.querySelector('#truth').open = true")

@@ -41,7 +41,9 @@ def test_each_bundled_model_is_offered_once():
     assert {'Enlarge x4', 'Clean up compression', 'Deblur'} <= set(labels)
 
 
-@pytest.mark.parametrize('given', [ALL, {'model': 's2svr_s_x4'}, {**ALL, 'end': None, 'size': '2x'}])
+@pytest.mark.parametrize(
+    'given', [ALL, {'model': 's2svr_s_x4'}, {**ALL, 'end': None, 'size': '2x'}]
+)
 def test_the_command_means_what_the_page_does(given):
     """``s2svr restore`` itself parses it; what it makes of it is what the worker gets."""
     settings = RestoreSettings.from_json(given)
