@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..errors import DataError
 from .clips import natural_key
+from .media import open_video, video_stream
 from .paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, YUV_SUFFIXES, suffix_of
-from .video_index import open_video, video_stream
 
 _VIDEOS = VIDEO_SUFFIXES | YUV_SUFFIXES
 

@@ -14,12 +14,12 @@ from ..errors import DataError
 from .color import color_of, to_rgb
 from .damage import Damage
 from .media import open_video, video_stream
+from .packet_list import UNKNOWN
 from .reader import Frame, Reader, VideoInfo
 from .timeline import Stamp
 from .video_index import (
     HIDDEN,
     REORDERING,
-    UNKNOWN,
     VideoIndex,
     decode,
     index_video,

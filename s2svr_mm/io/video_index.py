@@ -5,26 +5,25 @@ import functools
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import av
 import numpy as np
-from av.stream import Discard
 
 from ..errors import DataError
 from .color import UNSPECIFIED, color_of, is_known
+from .completeness import what_is_missing
 from .damage import Damage
 from .media import open_video, stated_rate, video_stream
 from .orientation import Orientation, from_display_matrix
+from .packet_list import UNKNOWN, PacketList, list_packets
 from .reader import VideoInfo
 
 # Number of a packet that gives no frame of the clip.
 HIDDEN = np.iinfo(np.int32).min
-# A time that a packet doesn't have.
-UNKNOWN = np.iinfo(np.int64).min
 # What may show frames in another order than it stores them.
 REORDERING = frozenset(['h264', 'hevc', 'vvc', 'mpeg1video', 'mpeg2video', 'mpeg4', 'cavs']).union(
     ['vc1', 'wmv3', 'svq3', 'rv30', 'rv40', 'avs2', 'avs3', 'evc']
@@ -138,7 +137,7 @@ def _index_video(absolute: str, path: str, state: tuple[int, ...]) -> VideoIndex
     with open_video(path) as container:
         stream = video_stream(container, path)
         _refuse_what_has_no_frames(container, stream, path)
-        packets = _list_packets(container, stream)
+        packets = list_packets(container, stream)
         facts = _Facts.of(container, stream, path, packets)
     numbers, checked = facts.order(packets)
     numbers, first, lost = _check_order(path, numbers, checked, len(packets.size))
@@ -175,47 +174,7 @@ def _index_video(absolute: str, path: str, state: tuple[int, ...]) -> VideoIndex
     )
 
 
-@dataclass
-class _PacketList:
-    """What is kept of each packet of a stream; the data themselves may not fit in memory."""
-
-    pts: list[int] = field(default_factory=list)
-    dts: list[int] = field(default_factory=list)
-    position: list[int] = field(default_factory=list)
-    duration: list[int] = field(default_factory=list)
-    size: list[int] = field(default_factory=list)
-    checksum: list[int] = field(default_factory=list)
-    is_key: list[bool] = field(default_factory=list)
-    is_hidden: list[bool] = field(default_factory=list)
-    is_corrupt: list[bool] = field(default_factory=list)
-    broken_off: bool = False
-
-
-def _list_packets(container: av.container.InputContainer, stream: av.VideoStream) -> _PacketList:
-    """Read all packets of a stream, without decoding them."""
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
-    packets, codec = _PacketList(), stream.codec_context.name
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                packets.pts.append(UNKNOWN if packet.pts is None else packet.pts)
-                packets.dts.append(UNKNOWN if packet.dts is None else packet.dts)
-                packets.position.append(-1 if packet.pos is None else packet.pos)
-                packets.duration.append(packet.duration or 0)
-                packets.size.append(packet.size)
-                packets.checksum.append(zlib.crc32(packet))
-                packets.is_key.append(packet.is_keyframe)
-                # A trimmed video starts with packets that are decoded but not shown.
-                packets.is_hidden.append(packet.is_discard or _is_never_shown(codec, packet))
-                packets.is_corrupt.append(packet.is_corrupt)
-    except av.error.FFmpegError:
-        packets.broken_off = True
-    return packets
-
-
-def _broken(packets: _PacketList, info: VideoInfo) -> list[int]:
+def _broken(packets: PacketList, info: VideoInfo) -> list[int]:
     """Find the packets of which the container misses a part.
 
     Where recordings were joined it looks so too, though nothing is lost: the clock jumps to a
@@ -232,20 +191,6 @@ def _broken(packets: _PacketList, info: VideoInfo) -> list[int]:
         for number in np.flatnonzero(packets.is_corrupt).tolist()
         if not any(number <= join < number + 4 for join in joins)
     ]
-
-
-def _is_never_shown(codec: str, packet: av.Packet) -> bool:
-    """Whether a packet of VP8 or VP9 holds a reference alone; their headers say it in a bit."""
-    if codec not in ('vp8', 'vp9', 'libvpx', 'libvpx-vp9'):
-        return False
-    head = memoryview(packet)[0]
-    if 'vp8' in codec or codec == 'libvpx':
-        return not head >> 4 & 1
-    if memoryview(packet)[-1] >> 5 == 0b110:  # a superframe: its last frame is shown
-        return False
-    bits = f'{head:08b}'[5 if head >> 4 & 3 == 3 else 4 :]
-    # Whether an existing frame is shown; the frame type; whether this one is.
-    return bits[0] == '0' and bits[2] == '0'
 
 
 @dataclass(frozen=True)
@@ -270,13 +215,13 @@ class _Facts:
         container: av.container.InputContainer,
         stream: av.VideoStream,
         path: str,
-        packets: _PacketList,
+        packets: PacketList,
     ) -> '_Facts':
         codec, kind = stream.codec_context, container.format.name
         rate = stated_rate(stream)
         # Matroska has times of its own but where it wraps what AVI holds.
         wrapped = kind.startswith('matroska') and codec.codec_tag not in ('', '\0\0\0\0')
-        cut_off = _cut_off(path, kind, stream, packets)
+        cut_off = what_is_missing(path, kind, stream, packets)
         return cls(
             stream=stream.index,
             codec=codec.name,
@@ -291,7 +236,7 @@ class _Facts:
             notes=() if cut_off else _duration_notes(path, container, stream, packets),
         )
 
-    def order(self, packets: _PacketList) -> tuple[np.ndarray | None, int]:
+    def order(self, packets: PacketList) -> tuple[np.ndarray | None, int]:
         """Assign the packets' frames their numbers as they are shown, by what the packets say.
 
         Args:
@@ -330,51 +275,11 @@ def _refuse_what_has_no_frames(
         raise DataError(f'{path} is a photograph, possibly in tiles. Convert it to a PNG first.')
 
 
-def _cut_off(path: str, kind: str, stream: av.VideoStream, packets: _PacketList) -> str:
-    """Say what shows that the end of a file is missing; '' if nothing does."""
-    length = os.path.getsize(path)
-    lost = sum(entry.pos + entry.size > length for entry in stream.index_entries)
-    if lost:
-        return f'the file is cut off: its last {lost} pictures are not in it'
-    if packets.broken_off:
-        return 'the file cannot be read to its end'
-    end = packets.position[-1] + packets.size[-1] if packets.size else length
-    if kind == 'yuv4mpegpipe' and end < length:
-        return 'the file is cut off: its last frame is not whole'
-    with open(path, 'rb') as file:
-        head = file.read(1 << 12)
-    stated = 0
-    if kind.startswith('matroska'):
-        stated = _matroska_length(head)
-    elif kind == 'avi' and head[:4] == b'RIFF':
-        size = int.from_bytes(head[4:8], 'little')
-        stated = 8 + size if size != 0xFFFFFFFF else 0
-    if stated > length:
-        return f'the file is cut off: it has {length} of its {stated} bytes'
-    return ''
-
-
-def _matroska_length(head: bytes) -> int:
-    """Length that a Matroska file says it has; 0 if it doesn't."""
-    place, end = 0, 0
-    for _ in range(2):  # the EBML header, then the segment that holds all
-        place += 4
-        first = head[place] if place < len(head) else 0
-        width = 9 - first.bit_length()
-        size = int.from_bytes(head[place : place + width], 'big') & ((1 << 7 * width) - 1)
-        if first == 0 or size == (1 << 7 * width) - 1:
-            return 0
-        place += width
-        end = place + size
-        place = end
-    return end
-
-
 def _duration_notes(
     path: str,
     container: av.container.InputContainer,
     stream: av.VideoStream,
-    packets: _PacketList,
+    packets: PacketList,
 ) -> tuple[str, ...]:
     """Note a header that promises much more than there is in the file."""
     known = [time for time in packets.pts if time != UNKNOWN]
@@ -501,7 +406,7 @@ def _describe(
 
 
 def _times(
-    packets: _PacketList, order: np.ndarray, info: VideoInfo
+    packets: PacketList, order: np.ndarray, info: VideoInfo
 ) -> tuple[np.ndarray, np.ndarray]:
     """When frames are shown, as the packets say, and for how long, in ticks."""
     tick = max(round(1 / (info.rate * info.time_base)), 1)

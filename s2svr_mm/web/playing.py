@@ -11,8 +11,8 @@ import numpy as np
 from ..io.clips import open_reader
 from ..io.color import LIMITED_RANGE, ColorInfo, from_rgb
 from ..io.images import to_levels, to_uint8
+from ..io.media import open_video, video_stream
 from ..io.reader import Reader
-from ..io.video_index import open_video, video_stream
 from ..restoration.segments import FrameStream, Stretch
 from ..utils.files import PART, commit
 

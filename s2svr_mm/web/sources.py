@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import DataError
 from ..io.clips import natural_key, open_reader
+from ..io.media import open_video, video_stream
 from ..io.paths import VIDEO_SUFFIXES, suffix_of
 from ..io.video import VideoReader
-from ..io.video_index import open_video, video_stream
 
 _LONGEST_STEM = 40
 # Of animated images, which are videos too.
