@@ -35,10 +35,12 @@ def run(args: argparse.Namespace) -> None:
 
     register()
     from ..export.backends import import_package
-    from ..export.conversion import export_network
+    from ..export.conversion import check_folder, export_network
     from ..models.zoo import load_model
 
     import_package('onnx', 's2svr export')
+    # Before the conversion, which takes seconds.
+    check_folder(args.out)
     network = load_model(args.network, args.checkpoint)
     exported = export_network(network, args.network if bundled else Path(args.network).stem)
     exported.write(args.out)

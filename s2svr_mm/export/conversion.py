@@ -54,13 +54,11 @@ class ExportedNetwork:
         Raises:
             OutputError: It holds what is no export, or cannot be written.
         """
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f'{folder} is a file: give a folder for the ONNX files')
+        check_folder(folder)
         contents = {f'{name}.onnx': content for name, content in self.graphs.items()}
         contents[MANIFEST] = json.dumps(self.manifest, indent=1).encode()
         with output_folder(folder, 'OUT'):
-            there = [path.name for path in folder.iterdir() if path.name != HIDDEN]
-            check_made(folder, there)
+            there = check_folder(folder)
             # Without it nothing is loaded while the others change.
             (folder / MANIFEST).unlink(missing_ok=True)
             for name in there:
@@ -101,6 +99,27 @@ class ExportedNetwork:
                 raise CheckpointError(f'{file} {state}: export the network again')
             graphs[name] = content
         return cls(Description(**manifest['network']), graphs, manifest)
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Refuse a folder that an export must not be written to.
+
+    Args:
+        folder (Path): The folder; it may be missing.
+
+    Returns:
+        list[str]: Names of the files of an earlier export.
+
+    Raises:
+        OutputError: It is a file, or holds what is no export.
+    """
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise OutputError(f'{folder} is a file: give a folder for the ONNX files')
+    there = [path.name for path in folder.iterdir() if path.name != HIDDEN]
+    check_made(folder, there)
+    return there
 
 
 def check_exportable(network: nn.Module) -> S2SVRNet:

@@ -220,6 +220,13 @@ def test_command_takes_a_name_or_a_config_with_its_checkpoint(tmp_path, capsys, 
     assert not (tmp_path / 'out').exists()
 
 
+def test_command_looks_at_the_folder_first(tmp_path, monkeypatch):
+    monkeypatch.setattr('s2svr_mm.models.zoo.load_model', lambda *names: pytest.fail('loaded'))
+    (tmp_path / 'notes.txt').write_text('mine')
+    with pytest.raises(OutputError, match=r'notes\.txt'):
+        main(['export', 's2svr_s_x4', str(tmp_path), '--debug'])
+
+
 def test_command_and_the_example_without_this_package(tmp_path):
     """What the command writes, the example restores as torch does, from NumPy arrays alone."""
     command = [sys.executable, '-m', 's2svr_launcher', 'export', 's2svr_s_x4', tmp_path / 'net']
