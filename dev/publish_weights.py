@@ -106,7 +106,7 @@ def publish(
     target = Path(folder or FOLDER)
     file = target / f'{name}.pth'
     if not name.replace('_', '').replace('-', '').isalnum():
-        raise ConfigError(f'{name!r} is no name for weights: take letters, digits, _ and -')
+        raise ConfigError(f'{name!r} is not a name for weights: take letters, digits, _ and -')
     if file.exists() and not overwrite:
         raise ConfigError(f'{file} exists already: choose another name, or --overwrite it')
     register_all_modules()

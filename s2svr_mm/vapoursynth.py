@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
     from .restoration.restorer import VideoRestorer
 
-_DEFAULT_MODEL = 's2svr_s_x4'
 _FORMATS = 'RGB24, RGB48 or RGBS'
 
 
 def restore(
-    clip: Any, model: 'str | nn.Module | VideoRestorer' = _DEFAULT_MODEL, **settings: Any
+    clip: Any, model: 'str | nn.Module | VideoRestorer | None' = None, **settings: Any
 ) -> Any:
     """Restore a clip; its frames can be asked for in any order.
 
@@ -30,7 +29,8 @@ def restore(
     Args:
         clip (vapoursynth.VideoNode): RGB24, RGB48 or RGBS (full range), of one size.
         model (str | nn.Module | VideoRestorer): Name of a bundled model, a network, or a network
-            with its settings. Defaults to 's2svr_s_x4'.
+            with its settings. Defaults to None, the bundled one for the ``size`` among the
+            settings; see :func:`.default_model`.
         **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
 
     Returns:
@@ -39,21 +39,16 @@ def restore(
     Raises:
         ConfigError: The clip is of another format, or varies.
     """
-    restorer = _restorer(model, settings)
+    from .restoration.output_size import default_model
     from .restoration.random_access import RestoredFrames
+    from .restoration.restore_video import restorer_of
 
     _check(clip)
+    if model is None:
+        model = default_model(settings.get('size'), (clip.height, clip.width))
+    restorer = restorer_of(model, settings)
     frames = RestoredFrames(restorer, lambda number: to_array(clip, number), clip.num_frames)
     return as_clip(clip, frames, restorer.output_size(clip.height, clip.width))
-
-
-def _restorer(model: 'str | nn.Module | VideoRestorer', settings: dict[str, Any]) -> Any:
-    from .models.zoo import load_model
-    from .restoration.restorer import VideoRestorer
-
-    if isinstance(model, VideoRestorer):
-        return model
-    return VideoRestorer(load_model(model) if isinstance(model, str) else model, **settings)
 
 
 def _check(clip: Any) -> None:

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
+from ..restoration.defaults import OVERLAP, TILE_OVERLAP
+from ..restoration.output_size import LARGEST_SCALE, OutputSize, default_model
+
 if TYPE_CHECKING:
     from ..restoration.restorer import VideoRestorer
 
@@ -70,13 +74,15 @@ def frame_size(text: str) -> tuple[int, int]:
 
 def scale(text: str) -> str:
     """Parse a scale, such as '2', into the size '2x'."""
-    return f'{whole_number(1, 16)(text)}x'
+    return f'{whole_number(1, LARGEST_SCALE)(text)}x'
 
 
 def output_size(text: str) -> str:
     """Check a size of the output, such as '1920x1080' or '1080p'."""
-    if not re.fullmatch('[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}|p)', text):
-        raise argparse.ArgumentTypeError(f'{text!r} is no size, such as 1920x1080 or 1080p')
+    try:
+        OutputSize.parse(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -85,7 +91,7 @@ def frame_rate(text: str) -> Fraction:
     match = re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9}|/[0-9]{1,9})?', text)
     rate = Fraction(text) if match and not re.search(r'/0+$', text) else Fraction(0)
     if not 0 < rate <= 10**6:
-        raise argparse.ArgumentTypeError(f'{text!r} is no frame rate, such as 25 or 30000/1001')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a frame rate, such as 25 or 30000/1001')
     return rate
 
 
@@ -94,7 +100,7 @@ def memory_size(text: str) -> int:
     match = re.fullmatch(r'([0-9]{1,6}(?:\.[0-9]{1,6})?)([MG])B?', text.upper())
     size = int(float(match[1]) * {'M': 2**20, 'G': 2**30}[match[2]]) if match else 0
     if size < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no amount of memory, such as 800M or 6G')
+        raise argparse.ArgumentTypeError(f'{text!r} is not an amount of memory, such as 800M or 6G')
     return size
 
 
@@ -156,7 +162,7 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         '--overlap',
         type=whole_number(0),
         metavar='N',
-        help='frames that neighbouring windows share (default: 16)',
+        help=f'frames that neighbouring windows share (default: {OVERLAP})',
     )
     group.add_argument(
         '--tile',
@@ -167,7 +173,7 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
     group.add_argument(
         '--tile-overlap',
         type=whole_number(0),
-        default=64,
+        default=TILE_OVERLAP,
         metavar='N',
         help='pixels that neighbouring tiles share (default: %(default)s)',
     )
@@ -203,7 +209,6 @@ def load_restorer(
         VideoRestorer: The network with its settings.
     """
     from ..models.zoo import load_model
-    from ..restoration.output_size import default_model
     from ..restoration.restorer import VideoRestorer
 
     model = args.model or args.config

@@ -12,9 +12,12 @@ from ..errors import ConfigError, DataError
 from .arguments import load_restorer
 
 PIPE = '-'
-# Options that concern files alone.
-_OF_FILES = ('codec', 'crf', 'preset', 'compare', 'devices')
-_OF_FILE_INPUT = ('fps', 'yuv_size')
+# Options that concern files alone, or input from files.
+_OF_FILES = (
+    *('codec', 'crf', 'preset', 'without', 'compare', 'compare_mode', 'overwrite', 'segment'),
+    *('devices', 'launcher', 'size_change', 'pattern', 'skip_existing'),
+)
+_OF_FILE_INPUT = ('fps', 'yuv_size', 'strict')
 
 
 def run_pipe(args: argparse.Namespace) -> bool:
@@ -57,19 +60,12 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(
             f'frames from a pipe go to a pipe: s2svr restore - - | ffmpeg -i - {args.dst}'
         )
-    given = [name for name in _OF_FILES if getattr(args, name) not in (None, [], ())]
-    if args.launcher != 'none':
-        given.append('launcher')
-    if args.src == PIPE:
-        given += [name for name in _OF_FILE_INPUT if getattr(args, name) is not None]
-    if args.size_change != 'stop':
-        given.append('size-change')
-    if given:
-        option = given[0].replace('_', '-')
-        raise ConfigError(
-            f'--{option} is for files; what is written to a pipe is y4m, and what comes from one '
-            'states its size and rate'
-        )
+    for name in (*_OF_FILES, *(_OF_FILE_INPUT if args.src == PIPE else ())):
+        if getattr(args, name) != args.defaults[name]:
+            raise ConfigError(
+                f'--{name.replace("_", "-")} has no effect on a pipe: leave it out. What is '
+                'written to a pipe is y4m, and what comes from one states its size and rate'
+            )
 
 
 def _binary_input() -> BinaryIO:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints.shipped import DEFAULT_MODEL, describe_models
 from ..errors import ConfigError
+from ..restoration.defaults import SEGMENT_FRAMES
 from ..utils.output_state import OutputState
 from .arguments import (
     add_model,
@@ -61,15 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='video file, folder (a name without suffix) for PNG frames or for videos, or - for '
         'y4m to standard output',
     )
-    add_model(parser, DEFAULT_MODEL)
+    add_model(parser, f'{DEFAULT_MODEL}; with --scale or --size the one that enlarges far enough')
     how = add_restorer(parser, dtype='auto')
     how.add_argument('--memory', type=memory_size, metavar='SIZE', help='memory to use, such as 6G')
     how.add_argument(
         '--segment',
         type=whole_number(1),
-        default=48,
+        default=SEGMENT_FRAMES,
         metavar='N',
-        help='frames after which work is kept (default: %(default)s)',
+        help='frames after which work is kept, rounded up to whole windows (default: %(default)s)',
     )
     how.add_argument(
         '--offload', action='store_true', help="GPU: keep S2SVR's states in main memory"
@@ -113,11 +114,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='size',
         type=scale,
         metavar='N',
-        help='size of the output over that of the input: 1, 2, 4; without --model by the network '
-        'for it',
+        help='factor by which each side grows; without --model, the network for it is taken',
     )
     size.add_argument(
-        '--size', type=output_size, metavar='SIZE', help='size of the output: 1920x1080 or 1080p'
+        '--size',
+        type=output_size,
+        metavar='SIZE',
+        help='size of the output, such as 1920x1080 or 1080p',
     )
     out.add_argument('--codec', help='video encoder, such as libx264, libx265, libsvtav1, ffv1')
     out.add_argument('--crf', type=number(0, 255), help='quality, lower is better and larger')
@@ -134,6 +137,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument('--compare-mode', choices=['side', 'split'], default='side')
     out.add_argument('--overwrite', action='store_true', help='replace existing outputs')
     add_quiet(parser)
+    # By which a pipe knows what was given.
+    parser.set_defaults(defaults=vars(parser.parse_args([PIPE, PIPE])))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -167,8 +172,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError('give either --device, or --devices for several processes')
     if args.dst is None:
         raise ConfigError(
-            f'give the output as well: s2svr restore {args.src} DST, where DST is a video such as '
-            'out.mp4, or a name without suffix for a folder of PNG frames'
+            'give the output as well: s2svr restore - -'
+            if args.src == PIPE
+            else f'give the output as well: s2svr restore {args.src} DST, where DST is a video '
+            'such as out.mp4, or a name without suffix for a folder of PNG frames or of videos'
         )
     if args.model and (args.config or args.checkpoint):
         raise ConfigError('give either --model, or --config and --checkpoint')

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         'Serve a page on this machine: drop a video on it, preview, restore, watch input and '
-        'result side by side. Needs the extra web: pip install starlette uvicorn.'
+        "result side by side. Needs the extra web: pip install 's2svr_mm[web]'."
     )
     parser.add_argument(
         '--folder',
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
-            f's2svr web needs {error.name}, which is not installed: pip install starlette uvicorn'
+            f"s2svr web needs {error.name}, which is not installed: pip install 's2svr_mm[web]'"
         ) from error
     # What is imported next takes seconds.
     print(f'starting; jobs lie in {args.folder}', file=sys.stderr, flush=True)

@@ -56,7 +56,7 @@ def device_list(text: str) -> list[str]:
         match = re.fullmatch(r'(?:([0-9]{1,3})x)?([a-z]+(?::[0-9]{1,3})?)', part.strip())
         if match is None:
             raise argparse.ArgumentTypeError(
-                f'{text!r} is no list of devices, such as cuda:0,cuda:1 or 2xcpu'
+                f'{text!r} is not a list of devices, such as cuda:0,cuda:1 or 2xcpu'
             )
         devices += [match[2]] * int(match[1] or 1)
     if not 0 < len(devices) <= _MOST_PROCESSES:

@@ -71,7 +71,7 @@ class FlowPairDataset(BaseDataset):
         flows = Path(self.data_prefix.get('flow', images))
         for folder in (images, flows):
             if not folder.is_dir():
-                raise DataError(f'{folder} is no folder. Correct data_root in the config.')
+                raise DataError(f'{folder} is not a folder. Correct data_root in the config.')
         if flows != images:
             files = sorted(flows.glob('*_10.png'))
             pairs = [self._pair(file, images, '', file.stem.removesuffix('_10')) for file in files]

@@ -22,11 +22,11 @@ def is_batch(src: str, pattern: str | None) -> bool:
         pattern: What names of videos have to match; None if none was given.
 
     Raises:
-        DataError: It holds frames as well as videos, or there is a pattern for what is no folder.
+        DataError: It holds frames as well as videos, or a pattern is given without a folder.
     """
     if not os.path.isdir(src):
         if pattern is not None:
-            raise DataError(f'{src} is no folder, so --pattern has nothing to choose from.')
+            raise DataError(f'{src} is not a folder, so --pattern has nothing to choose from.')
         return False
     if pattern is not None:
         return True

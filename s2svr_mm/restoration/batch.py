@@ -219,7 +219,7 @@ def plan_batch(src: Path, dst: Path, pattern: str | None = None) -> list[Video]:
         list[Video]: In natural order.
 
     Raises:
-        ConfigError: The folders are the same, or the output is no folder.
+        ConfigError: The folders are the same, or the output is not a folder.
         OutputError: Two outputs would have the same name.
     """
     if (dst.exists() or dst.is_symlink()) and not dst.is_dir():

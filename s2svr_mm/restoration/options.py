@@ -4,11 +4,8 @@
 from dataclasses import dataclass
 
 from ..errors import ConfigError
+from .defaults import SEGMENT_FRAMES
 from .sinks import COMPARISONS
-
-# Frames that a stopped run loses at most, about: shorter segments cost bits, for each starts with
-# a keyframe.
-SEGMENT_FRAMES = 48
 
 
 @dataclass(frozen=True)

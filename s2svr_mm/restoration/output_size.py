@@ -1,20 +1,15 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The size of restored frames, where it is not the one that the network makes."""
+"""The size of restored frames, and the network that is taken for it; nothing heavy is imported."""
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-
 from ..checkpoints.shipped import DEFAULT_MODEL, DEFAULT_MODELS
 from ..errors import ConfigError
-from .predictor import PEAK
 
-_LARGEST = 65535
+LARGEST_SCALE, _LARGEST_SIDE = 16, 65535
 
 
 @dataclass(frozen=True)
@@ -22,7 +17,7 @@ class OutputSize:
     """A size to be reached: a scale, a height with the width that goes with it, or both sides.
 
     Attributes:
-        scale (int, optional): Size of the output over that of the input.
+        scale (int, optional): Factor by which each side grows.
         height (int, optional): Height in pixels.
         width (int, optional): Width in pixels.
     """
@@ -38,13 +33,16 @@ class OutputSize:
         Raises:
             ConfigError: It is none of these.
         """
-        match = re.fullmatch(r'([0-9]{1,5})(?:p|x([0-9]{1,5})?)', text)
-        sides = [int(side) for side in match.groups() if side is not None] if match else [0]
-        if min(sides) < 1 or max(sides) > _LARGEST:
+        match = re.fullmatch(r'([0-9]{1,9})(?:p|x([0-9]{1,9})?)', text)
+        if not match:
             raise ConfigError(f'a size is 1920x1080, 1080p or 2x, but got {text!r}')
-        if len(sides) == 2:
-            return cls(width=sides[0], height=sides[1])
-        return cls(height=sides[0]) if text.endswith('p') else cls(scale=sides[0])
+        numbers = [int(number) for number in match.groups() if number is not None]
+        what, most = ('scale', LARGEST_SCALE) if text.endswith('x') else ('side', _LARGEST_SIDE)
+        if not all(1 <= number <= most for number in numbers):
+            raise ConfigError(f'{text!r}: a {what} is from 1 to {most}')
+        if len(numbers) == 2:
+            return cls(width=numbers[0], height=numbers[1])
+        return cls(height=numbers[0]) if text.endswith('p') else cls(scale=numbers[0])
 
     def of(self, height: int, width: int) -> tuple[int, int]:
         """Return the size of the output.
@@ -88,8 +86,8 @@ def default_model(size: str | None, frame: tuple[int, int] | None = None) -> str
         needed = Fraction(wanted.scale)
     elif frame is None:
         raise ConfigError(
-            f'all videos of a folder are restored by one network: with --size {size} name it by '
-            '--model'
+            f'all videos of a folder are restored by one network: with --size {size}, choose it '
+            'with --model'
         )
     else:
         # A width that goes with the height is rounded.
@@ -97,26 +95,3 @@ def default_model(size: str | None, frame: tuple[int, int] | None = None) -> str
         needed = max(Fraction(new, old) for new, old in islice(sides, 1 if not wanted.width else 2))
     enough = [scale for scale in sorted(DEFAULT_MODELS) if scale >= needed]
     return DEFAULT_MODELS[enough[0] if enough else max(DEFAULT_MODELS)]
-
-
-def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize frames by cubic interpolation, with its kernel widened where they become smaller.
-
-    Args:
-        frames (np.ndarray): (t, h, w, 3): uint8, uint16 or float32 in [0, 255].
-        size (tuple[int, int]): Height and width to be.
-
-    Returns:
-        np.ndarray: (t, *size, 3) of the same type; the frames themselves if they have that size.
-    """
-    if frames.shape[1:3] == size:
-        return frames
-    peak = PEAK[frames.dtype]
-    resized = np.empty((len(frames), *size, 3), frames.dtype)
-    for frame, place in zip(frames, resized, strict=True):
-        pixels = torch.from_numpy(frame.astype(np.float32)).permute(2, 0, 1)[None]
-        pixels = F.interpolate(pixels, size, mode='bicubic', antialias=True)[0].clamp_(0, peak)
-        if frames.dtype != np.float32:
-            pixels.round_()
-        place[...] = pixels.permute(1, 2, 0).numpy()
-    return resized

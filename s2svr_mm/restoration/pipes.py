@@ -117,10 +117,7 @@ def _marked(
     frames: Iterable[Frame], scene_cuts: bool, cuts: list[int]
 ) -> Iterator[tuple[np.ndarray, bool]]:
     """Yield frames and whether a scene begins with each; note the cuts."""
-    pairs: Iterable[tuple[Frame, bool]] = ((frame, False) for frame in frames)
-    if scene_cuts:
-        pairs = mark_cuts(frames, lambda frame: frame.rgb)
-    for frame, starts in pairs:
+    for frame, starts in mark_cuts(frames, lambda frame: frame.rgb, enabled=scene_cuts):
         if starts:
             cuts.append(frame.index)
         yield frame.rgb, starts

@@ -17,13 +17,13 @@ from ..utils.devices import computes_bfloat16
 from ..utils.memory import available_host_memory, available_memory
 from ..utils.metrics import psnr
 from .cost import NetworkCost
+from .defaults import OVERLAP, TILE_OVERLAP
 from .output_size import OutputSize
 from .predictor import DTYPES, Predictor
 from .windows import TilingPlan, tile_axis
 
 # Windows with their overlaps, and sides of tiles, to choose from by the memory at hand. The last
 # two windows are for frames so large that little else fits.
-OVERLAP = 16
 WINDOWS = [(60, OVERLAP), (48, OVERLAP), (36, OVERLAP), (24, OVERLAP), (12, 8), (6, 4)]
 TILES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)
 # What is left to other programs, to the encoder and to what allocators round up.
@@ -59,7 +59,7 @@ class Settings:
     window: int | None = None
     overlap: int | None = None
     tile: int | None = None
-    tile_overlap: int = 64
+    tile_overlap: int = TILE_OVERLAP
     memory_limit: int | None = None
     scene_cuts: bool = True
     processes: int = 1
@@ -96,6 +96,10 @@ class Settings:
                 f'tile must be 0 or at least tile_overlap + 4 = {self.tile_overlap + 4}, but got '
                 f'{self.tile}'
             )
+
+    def output_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """Return the size that frames of a height and width are to have; None if any will do."""
+        return None if self.size is None else OutputSize.parse(self.size).of(height, width)
 
 
 @dataclass(frozen=True)
@@ -142,15 +146,14 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
     Raises:
         NotEnoughMemoryError: Not even the smallest windows and tiles fit.
     """
-    dtype, backend, notes = _arithmetic(predictor, frames, settings)
+    dtype, backend, notes = _choose_dtype_and_backend(predictor, frames, settings)
     plan, plan_notes = _plan(predictor, frames[0], settings, backend)
     return Decision(plan, dtype, (*plan_notes, *notes), backend)
 
 
-def _arithmetic(
+def _choose_dtype_and_backend(
     predictor: Predictor, frames: Sequence[np.ndarray], settings: Settings
 ) -> tuple[str, str, list[str]]:
-    """Choose the type and the back end."""
     if settings.backend in EXTRAS:
         return 'float32', settings.backend, []
     dtype, notes = _dtype(predictor, frames, settings.dtype)
@@ -209,6 +212,7 @@ def _plan(
         windows,
         tiles,
         settings.tile_overlap,
+        settings.output_size(*frame.shape[:2]),
     )
     if plan.overlap >= max(overlap for _, overlap in windows):
         return plan, []
@@ -271,6 +275,7 @@ def choose_plan(
     windows: Sequence[tuple[int, int]],
     tiles: Sequence[int],
     tile_overlap: int,
+    output: tuple[int, int] | None = None,
 ) -> TilingPlan:
     """Choose, of the plans that fit, those of the greatest overlap with the least work done twice.
 
@@ -284,6 +289,8 @@ def choose_plan(
         windows (Sequence[tuple[int, int]]): Windows and their overlaps to choose from.
         tiles (Sequence[int]): Sides of tiles to choose from; 0 for whole frames.
         tile_overlap (int): Overlap of tiles.
+        output (tuple[int, int], optional): Height and width that restored frames are resized to.
+            Defaults to None, as the network makes them.
 
     Returns:
         TilingPlan: The plan.
@@ -295,7 +302,7 @@ def choose_plan(
     needs = []
     for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
         network, frames = memory_needed(
-            plan, size, scale, sample_bytes, cost, apart=host_budget is not None
+            plan, size, scale, sample_bytes, cost, host_budget is not None, output
         )
         if network <= budget and frames <= (host_budget or 0):
             return plan
@@ -316,6 +323,7 @@ def memory_needed(
     sample_bytes: int,
     cost: NetworkCost,
     apart: bool,
+    output: tuple[int, int] | None = None,
 ) -> tuple[float, float]:
     """Estimate the memory that a plan takes, beyond the program and the weights.
 
@@ -326,6 +334,8 @@ def memory_needed(
         sample_bytes (int): Bytes of one sample of a frame, 1 or 2.
         cost (NetworkCost): What the network needs.
         apart (bool): Whether frames lie in other memory than the network's, as with a GPU.
+        output (tuple[int, int], optional): Height and width that restored frames are resized to.
+            Defaults to None, as the network makes them.
 
     Returns:
         tuple[float, float]: Bytes where the network is, and in main memory if that is ``apart``,
@@ -338,6 +348,9 @@ def memory_needed(
     part = min(plan.tile / size[0], 1) if plan.tile else 0
     frames = plan.window * (1 + (part or 1)) + 6 + scale**2 * plan.window * (2 + part)
     frames *= 3 * sample_bytes * size[0] * size[1]
+    if output is not None and output != (scale * size[0], scale * size[1]):
+        # A resized window, and the one before that is being encoded.
+        frames += 2 * plan.window * 3 * sample_bytes * output[0] * output[1]
     if not apart:
         return network + frames, 0
     # The clip that comes to the GPU and the one that goes while another is computed.

@@ -40,7 +40,7 @@ class RestoredFrames:
         return self._count
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Return a frame, (s * h, s * w, 3), of the type that the clip has.
+        """Return a frame of the type that the clip has; see :meth:`.VideoRestorer.output_size`.
 
         Args:
             number (int): Its number.
@@ -75,7 +75,6 @@ class RestoredFrames:
 
     def _marked(self, first: int) -> Iterator[tuple[np.ndarray, bool]]:
         frames = (self._read(number) for number in range(first, self._count))
-        if not self._restorer.settings.scene_cuts:
-            return ((frame, False) for frame in frames)
-        before = [self._read(number) for number in range(max(first - REACH, 0), first)]
-        return mark_cuts(frames, lambda frame: frame, before)
+        enabled = self._restorer.settings.scene_cuts
+        before = range(max(first - REACH, 0), first if enabled else 0)
+        return mark_cuts(frames, lambda frame: frame, [*map(self._read, before)], enabled)

@@ -14,9 +14,10 @@ from torch import nn
 
 from ..errors import DataError
 from ..export.backends import EXTRAS
-from .output_size import OutputSize, resize
+from .defaults import TILE_OVERLAP
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
+from .resizing import resize
 from .scene_cuts import mark_cuts
 from .windows import (
     RestoredWindow,
@@ -86,7 +87,7 @@ class VideoRestorer:
         window: int | None = None,
         overlap: int | None = None,
         tile: int | None = None,
-        tile_overlap: int = 64,
+        tile_overlap: int = TILE_OVERLAP,
         tta: bool = False,
         memory_limit: int | None = None,
         offload: bool = False,
@@ -125,14 +126,13 @@ class VideoRestorer:
 
     @property
     def scale(self) -> int:
-        """Size of what the network makes over that of the input."""
+        """Factor by which the network enlarges each side."""
         return self.predictor.scale
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of the frames restored from those of a height and width."""
-        if self.settings.size is None:
-            return height * self.scale, width * self.scale
-        return OutputSize.parse(self.settings.size).of(height, width)
+        made = self.scale * height, self.scale * width
+        return self.settings.output_size(height, width) or made
 
     def fingerprint(self) -> dict[str, Any]:
         """All that the result depends on beside the frames, as plain data."""
@@ -193,13 +193,9 @@ class VideoRestorer:
             for note in decision.notes:
                 _log.info(note)
             source = chain(_drained(first), source)
-        for window in self.restore_windows(self._marked(source), decision):
+        marked = mark_cuts(source, lambda frame: frame, enabled=self.settings.scene_cuts)
+        for window in self.restore_windows(marked, decision):
             yield from window
-
-    def _marked(self, frames: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
-        if self.settings.scene_cuts:
-            return mark_cuts(frames, lambda frame: frame)
-        return ((frame, False) for frame in frames)
 
     def restore_windows(
         self,

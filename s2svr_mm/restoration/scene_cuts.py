@@ -58,7 +58,10 @@ class _Look:
 
 
 def mark_cuts(
-    items: Iterable[T], image: Callable[[T], np.ndarray], before: Sequence[np.ndarray] = ()
+    items: Iterable[T],
+    image: Callable[[T], np.ndarray],
+    before: Sequence[np.ndarray] = (),
+    enabled: bool = True,
 ) -> Iterator[tuple[T, bool]]:
     """Tell for each frame of a stream whether a scene begins with it.
 
@@ -68,10 +71,15 @@ def mark_cuts(
             float32 in [0, 255]. Sizes may differ.
         before (Sequence[np.ndarray]): The frames before the first one: ``REACH`` of them, or
             all there are. Defaults to none.
+        enabled (bool): Whether to look for cuts; without, there are none and nothing is read
+            ahead. Defaults to True.
 
     Yields:
         tuple: Each item, and whether a cut lies before it; never at the first frame of all.
     """
+    if not enabled:
+        yield from ((item, False) for item in items)
+        return
     looks: deque[_Look] = deque(maxlen=2 * REACH + 1)
     waiting: deque[T] = deque()
     for frame in before:

@@ -91,15 +91,14 @@ class FrameStream:
         Args:
             reach (int): Frames on either side that are looked at; 0 for no scene cuts.
         """
-        if not reach:
-            yield from ((frame, False) for frame in self)
-            return
         first = self._stretch.start + self._first
         before: list[Frame] = []
         # Those before the stretch may be damaged, and are not in the output.
         with suppress(DataError):
             before = self._stretch.reader.read(range(max(first - reach, 0), first))
-        yield from mark_cuts(self, lambda frame: frame.rgb, [frame.rgb for frame in before])
+        yield from mark_cuts(
+            self, lambda frame: frame.rgb, [frame.rgb for frame in before], enabled=reach > 0
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         start: int | None = self._stretch.start + self._first

@@ -18,9 +18,9 @@ _TASKS = {
     'super-resolution': ('Enlarge x{scale}', 'For small, clean frames: more pixels, more detail.'),
     'compression artefacts': (
         'Clean up compression',
-        'For blocks and ringing left by strong compression; the size stays.',
+        'For blocks and ringing left by strong compression, without enlarging.',
     ),
-    'deblurring': ('Deblur', 'For strong motion blur; the size stays.'),
+    'deblurring': ('Deblur', 'For strong motion blur, without enlarging.'),
 }
 
 

@@ -99,6 +99,7 @@ class Previewer:
             frame.itemsize,
             restorer.predictor.cost(decision.dtype, decision.backend),
             apart,
+            restorer.output_size(height, width),
         )
         return {
             'seconds': seconds * num_frames * again,

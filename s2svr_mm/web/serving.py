@@ -38,7 +38,7 @@ def serve(
         OutputError: Another server has the folder.
     """
     if not root.is_dir():
-        raise ConfigError(f'--root {root} is no folder')
+        raise ConfigError(f'--root {root} is not a folder')
     with _listening(host, port) as listener, output_folder(folder, '--folder'):
         port = listener.getsockname()[1]
         token = _token(folder / _TOKEN)

@@ -59,7 +59,7 @@ def list_folder(root: Path, path: str) -> dict[str, Any]:
     """
     folder = inside(root, path)
     if not folder.is_dir():
-        raise DataError(f'{path!r} is no folder')
+        raise DataError(f'{path!r} is not a folder')
     folders, files = [], []
     try:
         for entry in sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name)):

@@ -47,7 +47,7 @@ def test_published_data_set(prepare, tmp_path):
 def test_messages(prepare, tmp_path):
     result = prepare('clips', '--src', tmp_path / 'gone', '--dst', tmp_path / 'data')
     assert result.status == 1
-    assert f'error: {tmp_path}/gone is no folder' in result.output
+    assert f'error: {tmp_path}/gone is not a folder' in result.output
     result = prepare('imagenet', '--src', tmp_path, '--dst', tmp_path / 'data')
     assert result.status == 2
     assert 'vimeo90k' in result.output

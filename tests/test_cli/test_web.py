@@ -31,7 +31,7 @@ def test_a_missing_package_is_named(monkeypatch):
 def test_what_can_not_be_served(tmp_path, monkeypatch):
     pytest.importorskip('uvicorn')
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match='--root none is no folder'):
+    with pytest.raises(ConfigError, match='--root none is not a folder'):
         web.run(parse('--root', 'none', '--port', '0'))
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))

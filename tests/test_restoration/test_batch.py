@@ -197,7 +197,7 @@ class TestIsBatch:
 
     def test_a_file(self, videos):
         assert not is_batch(str(videos / 'a.mp4'), None)
-        with pytest.raises(DataError, match='is no folder'):
+        with pytest.raises(DataError, match='is not a folder'):
             is_batch(str(videos / 'a.mp4'), '*.mp4')
 
 

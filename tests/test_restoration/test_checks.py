@@ -118,7 +118,7 @@ class TestFolders:
         assert not list(tmp_path.rglob('*.parts'))
 
     def test_the_root_is_refused(self, frames):
-        with pytest.raises(OutputError, match='/ is no folder for frames'):
+        with pytest.raises(OutputError, match='/ is not a folder for frames'):
             run(frames, '/')
 
 

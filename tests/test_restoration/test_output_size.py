@@ -17,8 +17,9 @@ from s2svr_mm.io.reader import VideoInfo
 from s2svr_mm.io.y4m import Y4MReader, Y4MWriter
 from s2svr_mm.restoration.batch import restore_videos
 from s2svr_mm.restoration.options import OutputOptions
-from s2svr_mm.restoration.output_size import OutputSize, default_model, resize
+from s2svr_mm.restoration.output_size import OutputSize, default_model
 from s2svr_mm.restoration.pipes import restore_stream
+from s2svr_mm.restoration.resizing import resize
 from s2svr_mm.restoration.restore_video import restore_video
 
 
@@ -38,9 +39,16 @@ def test_sizes(text, frame, size):
     assert OutputSize.parse(text).of(*frame) == size
 
 
-@pytest.mark.parametrize('text', ['', '0x', '0p', '1920x0', '2', '-2x', '1080', '1x2x3', '99999p'])
-def test_what_is_no_size(text):
-    with pytest.raises(ConfigError, match='a size is 1920x1080, 1080p or 2x'):
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        *((text, 'a size is 1920x1080') for text in ('', '2', '-2x', '1080', '1x2x3', 'p', 'x2')),
+        *((text, 'a scale is from 1 to 16') for text in ('0x', '17x')),
+        *((text, 'a side is from 1 to 65535') for text in ('0p', '1920x0', '99999p', '70000x2')),
+    ],
+)
+def test_what_is_not_a_size(text, message):
+    with pytest.raises(ConfigError, match=message):
         restorer_of(size=text)
 
 
@@ -130,6 +138,14 @@ def test_a_video_is_shown_as_it_was(tmp_path, movie):
         assert image.size == (30, 20)
 
 
+def test_resized_frames_count_as_memory():
+    """A window of 60 frames, each enlarged to 200 times its pixels, does not fit any more."""
+    clip = [*moving_clip(4, 48, 64)]
+    budget = dict(window=None, overlap=None, memory_limit=200 * 2**20)
+    assert restorer_of(**budget).decide(clip).plan.window == 60
+    assert restorer_of(size='14x', **budget).decide(clip).plan.window < 60
+
+
 def test_another_size_is_another_result(tmp_path, movie):
     """What was begun in one size is not gone on with in another."""
     first, second = (restorer_of(Neighbours(), size=size) for size in ('36p', '30p'))
@@ -178,6 +194,6 @@ def test_arguments(capsys):
     assert size_of('--scale', '2') == '2x'
     assert size_of('--size', '1080p') == '1080p'
     assert size_of('--size', '1920x1080') == '1920x1080'
-    for wrong in (['--scale', '0'], ['--size', '2x'], ['--scale', '2', '--size', '1080p']):
+    for wrong in (['--scale', '0'], ['--size', '1080'], ['--scale', '2', '--size', '1080p']):
         with pytest.raises(SystemExit):
             size_of(*wrong)

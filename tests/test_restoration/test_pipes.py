@@ -144,8 +144,13 @@ def test_refusals(capfd):
 
     for args, message in (
         (['-', 'out.mp4'], 's2svr restore - - | ffmpeg -i - out.mp4'),
-        (['-', '-', '--crf', '20'], '--crf is for files'),
-        (['-', '-', '--fps', '20'], '--fps is for files'),
+        (['-'], 'give the output as well: s2svr restore - -'),
+        (['-', '-', '--crf', '20'], '--crf has no effect on a pipe'),
+        (['-', '-', '--fps', '20'], '--fps has no effect on a pipe'),
+        (['-', '-', '--overwrite'], '--overwrite has no effect on a pipe'),
+        (['-', '-', '--launcher', 'mpi'], '--launcher has no effect on a pipe'),
+        (['-', '-', '--without', 'audio'], '--without has no effect on a pipe'),
+        (['in.mp4', '-', '--segment', '9'], '--segment has no effect on a pipe'),
     ):
         with pytest.raises(SystemExit) as error:
             main(['restore', *args])

@@ -64,7 +64,7 @@ def prepare_clips(
     """
     check_name(degradation)
     if not src.is_dir():
-        raise DataError(f'{src} is no folder. Give one that holds videos or folders of frames.')
+        raise DataError(f'{src} is not a folder. Give one that holds videos or folders of frames.')
     if dst.resolve() == src.resolve() or src.resolve() in dst.resolve().parents:
         raise DataError(f'{dst} lies in {src}, which is only read. Choose another --dst.')
     clips = find_clips(str(src))

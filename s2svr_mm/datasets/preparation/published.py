@@ -75,7 +75,7 @@ def prepare_published(
         checks = [(clip.part, clip.name, clip.source) for clip in plan]
         results = run_tasks(check_clip, checks, workers, 'Checking')
         damaged = {clip.name for clip, (_, usable) in zip(plan, results, strict=True) if not usable}
-        problems += [problem for problem, _ in results if problem] + _wrong_totals(recipe, plan)
+        problems += [problem for problem, _ in results if problem] + _wrong_totals(plan)
         plan = [clip for clip in plan if clip.name not in damaged]
         _report_problems(problems, recipe, allow_partial and bool(plan), report)
         plan = _whole_pairs(recipe, plan, report)
@@ -171,7 +171,7 @@ def _match(base: Path, pattern: str, part: Part) -> dict[str, Path]:
     }
 
 
-def _wrong_totals(recipe: Recipe, plan: Sequence[PlannedClip]) -> list[str]:
+def _wrong_totals(plan: Sequence[PlannedClip]) -> list[str]:
     totals: dict[Part, int] = defaultdict(int)
     for clip in plan:
         if clip.part.total_frames is not None:

@@ -5,7 +5,7 @@ const choices = (...pairs) => (name, value) => el('select', { name }, ...pairs.m
 const number = (attributes) => (name, value) => el('input', { type: 'number', name, value: value ?? '', ...attributes });
 const SIZES = ['720p', '1080p', '1440p', '2160p', '2x'];
 const size = () => el('input', {
-  type: 'text', name: 'size', list: 'sizes', size: '12', placeholder: 'as it is made',
+  type: 'text', name: 'size', list: 'sizes', size: '12', placeholder: 'as the network makes it',
   pattern: '[1-9][0-9]{0,4}(p|x|x[1-9][0-9]{0,4})', title: 'such as 1080p, 1920x1080 or 2x',
 });
 const check = (name, value) => el('input', { type: 'checkbox', name, checked: Boolean(value) });

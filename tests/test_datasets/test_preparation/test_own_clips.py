@@ -270,7 +270,7 @@ class TestProblems:
             prepare_clips(tmp_path / 'one', dst)
 
     def test_no_folder(self, tmp_path, dst):
-        with pytest.raises(DataError, match=r'gone is no folder\. Give one that holds videos'):
+        with pytest.raises(DataError, match=r'gone is not a folder\. Give one that holds videos'):
             prepare_clips(tmp_path / 'gone', dst)
 
     def test_target_inside_the_source(self, src):
