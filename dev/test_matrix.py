@@ -75,7 +75,8 @@ def try_stack(python: str, name: str, folder: Path, workers: str) -> tuple[str, 
     into = ('--python', executable)
     headless = ('--reinstall', '--no-deps', 'opencv-python-headless<4.12')  # see dev/install.sh
     for command in (
-        ('venv', '--clear', '--python', python, str(folder)),
+        # With pip, by which tests build the wheel.
+        ('venv', '--clear', '--seed', '--python', python, str(folder)),
         ('pip', 'install', *into, *VERSIONS[name]),
         ('pip', 'install', *into, *headless),
         ('pip', 'check', *into),
