@@ -3,8 +3,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 
@@ -134,6 +136,25 @@ class Reader(ABC):
     def damage(self) -> Damage | None:
         """What is wrong with the pictures, as far as is known."""
         return None
+
+    def first_frames(self, start: int, stop: int | None, count: int) -> list[Frame]:
+        """Read some frames, up to one of another size.
+
+        Args:
+            start: Number of the first one.
+            stop: The number that ends the range; None for the end.
+            count: How many, at most.
+
+        Raises:
+            DataError: There is none.
+        """
+        frames: list[Frame] = []
+        with suppress(FrameSizeError):
+            for frame in islice(self.iterate(start, stop), count):
+                frames.append(frame)
+        if not frames:
+            raise DataError(f'{self.path} has no frame {start}. {self.damage or ""}')
+        return frames
 
     @property
     def notes(self) -> list[str]:

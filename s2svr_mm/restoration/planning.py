@@ -300,7 +300,7 @@ def choose_plan(
     """
     plans = [TilingPlan(w, o, t, tile_overlap) for (w, o), t in product(windows, tiles)]
     needs = []
-    for plan in sorted(plans, key=lambda plan: (-plan.overlap, work(plan, size))):
+    for plan in sorted(plans, key=lambda plan: (-plan.overlap, restorations_per_pixel(plan, size))):
         network, frames = memory_needed(
             plan, size, scale, sample_bytes, cost, host_budget is not None, output
         )
@@ -359,7 +359,7 @@ def memory_needed(
     return network, frames + plan.window * pixels * 2 * cost.host_per_frame
 
 
-def work(plan: TilingPlan, size: tuple[int, int]) -> float:
+def restorations_per_pixel(plan: TilingPlan, size: tuple[int, int]) -> float:
     """How often a plan restores a pixel of a long video, on average."""
     height, width = (
         sum(tile.stop - tile.start for tile in tile_axis(length, plan.tile, plan.tile_overlap))

@@ -4,10 +4,9 @@
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..io.clips import open_reader
 from ..io.encoding import EncoderSettings, choose_encoder
 from ..io.output_plan import SourceStreams, TimeRange
 from ..io.packet_log import read_timeline
-from ..io.reader import Frame, FrameSizeError, Reader, VideoInfo
+from ..io.reader import Frame, Reader, VideoInfo
 from ..io.sizes import first_size_change
 from ..io.video import VideoReader
 from ..models.zoo import load_model
@@ -250,7 +249,9 @@ def _restore_stretch(
             if not parts.has_begun and arrival.is_late():
                 raise FinishedElsewhereError
             beginning = parts.resume(arguments, options.overwrite and alone)
-            first = [] if beginning else _first_frames(stretch)
+            first: list[Frame] = []
+            if beginning is None:
+                first = stretch.reader.first_frames(stretch.start, stretch.stop, CHECK_FRAMES)
             size = beginning.size if beginning else (first[0].rgb.shape[0], first[0].rgb.shape[1])
             sinks = _sinks(restorer, stretch, size, parts.folder, target, options)
             if beginning is None:
@@ -341,17 +342,6 @@ def _arguments(restorer: VideoRestorer, stretch: Stretch, options: OutputOptions
         'compare': [options.compare, options.compare_mode],
         'segment': options.segment,
     }
-
-
-def _first_frames(stretch: Stretch) -> list[Frame]:
-    frames: list[Frame] = []
-    with suppress(FrameSizeError):
-        for frame in islice(stretch.reader.iterate(stretch.start, stretch.stop), CHECK_FRAMES):
-            frames.append(frame)
-    if not frames:
-        damage = stretch.reader.damage or ''
-        raise DataError(f'{stretch.reader.path} has no frame {stretch.start}. {damage}')
-    return frames
 
 
 def _sinks(

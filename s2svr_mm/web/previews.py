@@ -3,7 +3,6 @@
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from ..errors import DataError
 from ..io.clips import open_reader
 from ..io.images import encode_png, to_levels, to_uint8
-from ..io.reader import FrameSizeError, Reader
 from ..models.zoo import load_model
 from ..restoration.planning import Decision, memory_needed
 from ..restoration.restorer import VideoRestorer
@@ -54,7 +51,7 @@ class Previewer:
         with self._lock:
             reader = open_reader(source, strict=settings.strict)
             first = max(min(at, reader.num_frames - FRAMES), 0)
-            frames = _first_frames(reader, first)
+            frames = [frame.rgb for frame in reader.first_frames(first, None, FRAMES)]
             restorer = self._restorer(settings)
             decision = restorer.decide(frames)
             began = time.monotonic()
@@ -108,14 +105,3 @@ class Previewer:
             'size': list(reversed(restorer.output_size(height, width))),
             'settings': f'{decision} on {restorer.device}',
         }
-
-
-def _first_frames(reader: Reader, first: int) -> list[np.ndarray]:
-    """Read a few frames, up to one of another size."""
-    frames: list[np.ndarray] = []
-    with suppress(FrameSizeError):
-        for frame in reader.iterate(first, first + FRAMES):
-            frames.append(frame.rgb)
-    if not frames:
-        raise DataError(f'{reader.path} has no frame {first}')
-    return frames
