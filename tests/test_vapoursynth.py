@@ -18,7 +18,7 @@ def clip_of(frames, kind):
     blank = vs.core.std.BlankClip(
         format=kind, width=frames.shape[2], height=frames.shape[1], length=len(frames)
     )
-    return as_clip(blank, frames, 1)
+    return as_clip(blank, frames, frames.shape[1:3])
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,19 @@ def test_frames_are_those_of_the_restorer(kind, dtype, gain):
     assert (restored.width, restored.height, restored.num_frames) == (64, 48, 20)
     for number in (7, 19, 0, 8, 9, 10, 3):
         assert np.allclose(to_array(restored, number), expected[number], rtol=1e-6)
+
+
+def test_a_size_of_its_own():
+    clip = clip_of(moving_clip(3, 24, 32), vs.RGB24)
+    restored = restore(clip, Neighbours(), device='cpu', dtype='float32', size='36x20')
+    assert (restored.width, restored.height) == (36, 20)
+    assert to_array(restored, 2).shape == (20, 36, 3)
+
+
+def test_settings_of_a_restorer_are_its_own():
+    restorer = VideoRestorer(Neighbours(), device='cpu')
+    with pytest.raises(ConfigError, match='window'):
+        restore(clip_of(moving_clip(3, 24, 32), vs.RGB24), restorer, window=3)
 
 
 def test_other_clips_are_refused():
