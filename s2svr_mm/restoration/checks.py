@@ -108,7 +108,7 @@ def check_output(path: Path, sources: Sequence[str], overwrite: bool) -> None:
             raise OutputError(f'{path} exists already: choose another name, or --overwrite it')
     folder = path if path.is_dir() else path.absolute().parent
     if not folder.is_dir():
-        raise OutputError(f'there is not a folder {folder} to write {path.name} to')
+        raise OutputError(f'there is no folder {folder} to write {path.name} to')
     for needed in {folder, path.absolute().parent}:
         if not os.access(needed, os.W_OK | os.X_OK):
             raise OutputError(f'no permission to write to {needed}')

@@ -15,6 +15,10 @@ from ..restoration.restore_video import SIZE_CHANGES
 
 # A task of a bundled network, as a button says it and in one line.
 _TASKS = {
+    'super-resolution of video': (
+        'Enlarge x{scale}',
+        'For videos as people have them: compressed, slightly soft or noisy.',
+    ),
     'super-resolution': ('Enlarge x{scale}', 'For small, clean frames: more pixels, more detail.'),
     'compression artefacts': (
         'Clean up compression',

@@ -2,9 +2,11 @@
 import subprocess
 import sys
 
+import pytest
 from helpers.tool_process import CHECKOUT
 
 
+@pytest.mark.slow
 def test_each_back_end_is_in_the_table():
     script = str(CHECKOUT / 'benchmarks' / 'backends.py')
     command = [sys.executable, script, 's2svr_s_compress', *['--size', '12', '14', '--frames', '2']]

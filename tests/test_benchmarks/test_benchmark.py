@@ -21,6 +21,7 @@ def weights(tiny_config, tmp_path):
     return ['--config', tiny_config, '--checkpoint', tmp_path / 'tiny.pth']
 
 
+@pytest.mark.slow
 def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
     result = start_tool(
         'benchmarks/benchmark',

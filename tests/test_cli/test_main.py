@@ -73,7 +73,7 @@ def test_restore_lists_the_bundled_models():
     for model in bundled_models().values():
         assert f'  {model.name} ' in text
         assert f'{model.about}; scale {model.scale}, smallest frame 1x1' in text
-    assert '(default: s2svr_s_x4)' in text
+    assert '(default: s2svr_s_x2_video;' in text
 
 
 def test_prepare_data_knows_the_recipes():

@@ -124,8 +124,8 @@ def test_a_model_is_taken_where_none_is_named(tmp_path, run_tool):
     write_frames(tmp_path / 'frames', moving_clip(2, 8, 8))
     result = run_tool('restore', 'frames', 'out', '--quiet', '--dtype', 'float32')
     assert result.status == 0, result.output
-    assert 'model: s2svr_s_x4, the default' in result.output
-    named = run_tool('restore', 'frames', 'b', '--model', 's2svr_s_x4', '--dtype', 'float32')
+    assert 'model: s2svr_s_x2_video, the default' in result.output
+    named = run_tool('restore', 'frames', 'b', '--model', 's2svr_s_x2_video', '--dtype', 'float32')
     assert named.status == 0, named.output
     assert read_folder(tmp_path / 'out') == read_folder(tmp_path / 'b')
 

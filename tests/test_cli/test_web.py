@@ -24,7 +24,7 @@ def test_it_listens_to_this_machine_alone_unless_told_otherwise():
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'uvicorn', None)
     pytest.importorskip('starlette')
-    with pytest.raises(MissingPackageError, match='pip install starlette uvicorn'):
+    with pytest.raises(MissingPackageError, match=r"pip install 's2svr_mm\[web\]'"):
         web.run(parse())
 
 

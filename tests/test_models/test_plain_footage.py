@@ -32,6 +32,7 @@ class Bounds:
 
 BOUNDS = {
     's2svr_s_x4': Bounds(drift=3.5, fading=0.6, flat=0.1),
+    's2svr_s_x2_video': Bounds(drift=2.6, fading=0.3, flat=0.5),
     's2svr_s_compress': Bounds(drift=1.2, fading=0.75, flat=0.35),
     's2svr_s_deblur': Bounds(drift=1.1, fading=1.0, flat=0.25),
 }
@@ -55,7 +56,7 @@ def scene_for(network, fades):
     """Ground truth of a scene that fades, and what the network is given."""
     scene = moving_clip(1, 64, 96)[0]
     truth = np.stack([np.round(scene * fade) for fade in fades]).astype(np.uint8)
-    return truth, degrade(truth, 4) if network.scale == 4 else truth
+    return truth, degrade(truth, network.scale) if network.scale > 1 else truth
 
 
 def test_frozen_footage(bundled):

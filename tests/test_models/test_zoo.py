@@ -104,6 +104,7 @@ def moving_shapes(t, size):
 # bicubic makes of it.
 DEGRADATIONS = {
     's2svr_s_x4': (dict(type='BicubicDownsample', scale=4), 0.5),
+    's2svr_s_x2_video': (dict(type='BicubicDownsample', scale=2), 0.5),
     # Learnt on frames that were converted too dark, it gains little on others (its card).
     's2svr_s_compress': (dict(type='CompressVideo', qp=37), 0.05),
     's2svr_s_deblur': (dict(type='AverageMotionBlur', num_frames=5), 0.5),

@@ -61,14 +61,17 @@ def test_defaults_enlarge_as_they_are_listed():
 @pytest.mark.parametrize(
     ('size', 'frame', 'scale'),
     [
-        (None, (1, 1), 4),
+        (None, (1, 1), 2),
         ('1x', None, 1),
         ('4x', None, 4),
         ('8x', None, 4),
         ('720p', (720, 1280), 1),
         ('480p', (480, 853), 1),
         ('480p', (720, 1280), 1),
-        ('641x480', (480, 640), min(scale for scale in DEFAULT_MODELS if scale > 1)),
+        ('641x480', (480, 640), 2),
+        ('2x', None, 2),
+        ('720p', (360, 640), 2),
+        ('721p', (360, 640), 4),
         ('2160p', (540, 960), 4),
     ],
 )
@@ -173,7 +176,7 @@ def test_python_chooses_by_the_size(tmp_path, movie, monkeypatch):
         return Neighbours(scale=loaded[-1])
 
     monkeypatch.setattr('s2svr_mm.restoration.restore_video.load_model', load_model)
-    for size, scale in ((None, 4), ('24p', 1), ('4x', 4)):
+    for size, scale in ((None, 2), ('24p', 1), ('4x', 4)):
         settings = dict(size=size, device='cpu', dtype='float32')
         output = tmp_path / f'{size}.mkv'
         summary = restore_video(movie, output, progress=False, frames=(0, 2), **settings)

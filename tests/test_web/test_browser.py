@@ -315,6 +315,7 @@ def test_drop(browser, server):
     press(browser, 'Remove')
     press(browser, 'Remove this video?')
     browser.wait("return document.querySelector('main .drop')")
+    browser.wait("return !document.querySelector('nav').textContent.includes('dropped.mp4')")
 
 
 def test_a_broken_file_and_one_that_is_too_large(browser, server):
