@@ -4,6 +4,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 import torch.nn.functional as F
 from helpers.tool_process import CHECKOUT
@@ -100,6 +101,14 @@ def moving_shapes(t, size):
     return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_AREA) for c in crops])
 
 
+def moving_photograph(t, size):
+    """Frames (t, size, size, 3), uint8, of a camera that moves over a photograph."""
+    picture = skimage.data.astronaut()
+    return np.stack(
+        [picture[2 * i : 2 * i + size, 60 + 3 * i : 60 + 3 * i + size] for i in range(t)]
+    )
+
+
 # What a model that comes along is for, and by how many decibels it must beat the input or what
 # bicubic makes of it.
 DEGRADATIONS = {
@@ -130,7 +139,9 @@ def test_bundled_models_are_what_their_data_say(name):
 @pytest.mark.parametrize('name', DEGRADATIONS)
 def test_models_that_come_along_restore(name):
     degradation, gain = DEGRADATIONS[name]
-    clip = TRANSFORMS.build(degradation)(dict(gt=list(moving_shapes(11, 96))))
+    # One learnt from natural video alone, and what has clean edges gains little there (its card).
+    scene = moving_photograph if name == 's2svr_s_x2_video' else moving_shapes
+    clip = TRANSFORMS.build(degradation)(dict(gt=list(scene(11, 96))))
     lq, gt = clip['img'], np.stack(clip['gt'])
     frames = torch.from_numpy(np.stack(lq)).permute(0, 3, 1, 2)[None].float() / 255
     with torch.inference_mode():
