@@ -14,8 +14,16 @@ TICKS = [20, 50, 100, 200, 500]
 COST, QUALITY = 'Multiply-adds (G)', 'Vid4 BI (dB)'
 
 
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', default=ROOT / 'docs' / 'efficiency.svg', type=Path)
+    return parser.parse_args()
+
+
 def main() -> None:
     """Draw."""
+    args = parse_args()
     import matplotlib as mpl
 
     # Equal drawings, equal files.
@@ -23,9 +31,6 @@ def main() -> None:
     mpl.rcParams.update({'svg.hashsalt': 's2svr', 'svg.fonttype': 'none', 'font.size': 9})
     import matplotlib.pyplot as plt
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', default=ROOT / 'docs' / 'efficiency.svg', type=Path)
-    args = parser.parse_args()
     table = pd.read_csv(ROOT / 'docs' / 'efficiency.csv').dropna(subset=[COST, QUALITY])
     figure, axes = plt.subplots(figsize=(6, 3.4), layout='constrained')
     for own, rows in table.groupby(table['Source'] == 'this project'):
