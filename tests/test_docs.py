@@ -156,10 +156,11 @@ def sandbox(tmp_path):
     write_movie(tmp_path / 'in.mp4', moving_clip(8, 48, 64), sound=True)
     commands = tmp_path / 'bin'
     commands.mkdir()
-    (commands / 'python').symlink_to(sys.executable)
-    command = commands / 's2svr'
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m s2svr_mm.cli "$@"\n')
-    command.chmod(0o755)
+    # A link to the interpreter would leave the virtual environment.
+    for name, arguments in (('python', ''), ('s2svr', '-m s2svr_mm.cli ')):
+        command = commands / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments}"$@"\n')
+        command.chmod(0o755)
     return tmp_path
 
 
