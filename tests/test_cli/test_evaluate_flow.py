@@ -94,7 +94,7 @@ def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
     teacher = CHECKOUT / 'configs' / 'flow_teacher.py'
     args, message = {
-        'data': ([tmp_path / 'nowhere'], 'nowhere is no folder'),
+        'data': ([tmp_path / 'nowhere'], 'nowhere is not a folder'),
         'weights': (
             [scenes, '--model', 'a', teacher, tmp_path / 'other.pth'],
             'other.pth does not fit PWCLite',

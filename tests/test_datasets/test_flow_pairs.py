@@ -192,7 +192,7 @@ def test_missing_parts_are_named(middlebury, tmp_path):
     def build(root, **kwargs):
         return DATASETS.build(dict(type='FlowPairDataset', data_root=str(root), **kwargs))
 
-    with pytest.raises(DataError, match='nowhere is no folder'):
+    with pytest.raises(DataError, match='nowhere is not a folder'):
         build(tmp_path / 'nowhere')
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError, match='There is no flow in'):

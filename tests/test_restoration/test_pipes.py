@@ -116,9 +116,9 @@ def test_command_writes_nothing_but_frames_to_stdout():
     assert done.returncode == 0, done.stderr
     with av.open(io.BytesIO(done.stdout), format='yuv4mpegpipe') as container:
         frames = [frame.to_ndarray() for frame in container.decode(video=0)]
-    assert np.stack(frames).shape == (7, 3, 96, 128)
-    assert len(done.stdout) == done.stdout.index(b'\n') + 1 + 7 * (6 + 3 * 96 * 128)
-    assert b'7 frames 32x24 -> 128x96' in done.stderr
+    assert np.stack(frames).shape == (7, 3, 48, 64)
+    assert len(done.stdout) == done.stdout.index(b'\n') + 1 + 7 * (6 + 3 * 48 * 64)
+    assert b'7 frames 32x24 -> 64x48' in done.stderr
 
 
 def test_command_ends_cleanly_with_its_reader():
