@@ -86,7 +86,7 @@ def as_clip(clip: Any, frames: Sequence[np.ndarray] | Any, size: tuple[int, int]
 
     Args:
         clip (vapoursynth.VideoNode): What they were made from: format, rate, length, properties.
-        frames (Sequence[np.ndarray]): (*size, 3) each, as :func:`to_array` gives them.
+        frames (Sequence[np.ndarray]): (height, width, 3) each, as :func:`to_array` gives them.
         size (tuple[int, int]): Their height and width.
 
     Returns:

@@ -17,7 +17,7 @@ class PacketList:
     """What is kept of each packet of a stream; the data themselves may not fit in memory.
 
     Attributes:
-        pts: When it is shown, in ticks; :data:`UNKNOWN` if it does not say.
+        pts: When it is shown, in ticks; ``UNKNOWN`` if it does not say.
         dts: When it is decoded, likewise.
         position: Its place in the file, in bytes; -1 if that is not known.
         duration: How long it is shown, in ticks; 0 if it does not say.

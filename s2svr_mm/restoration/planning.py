@@ -48,7 +48,7 @@ class Settings:
         memory_limit (int, optional): Bytes that may be used.
         scene_cuts (bool): Whether each scene is a clip of its own.
         processes (int): How many processes share the memory of this machine.
-        backend (str): One of :data:`.BACKENDS` or 'auto'.
+        backend (str): One of ``export.backends.BACKENDS`` or 'auto'.
         size (str, optional): Size of restored frames, as :meth:`.OutputSize.parse` reads it.
 
     Raises:
@@ -110,7 +110,7 @@ class Decision:
         plan (TilingPlan): Windows and tiles.
         dtype (str): 'float32' or 'bfloat16'.
         notes (tuple[str, ...]): What there is to know about the choice.
-        backend (str): One of :data:`.BACKENDS`.
+        backend (str): One of ``export.backends.BACKENDS``.
     """
 
     plan: TilingPlan

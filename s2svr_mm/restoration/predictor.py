@@ -96,7 +96,7 @@ class Predictor:
         """Check that a back end can run the network.
 
         Args:
-            backend (str): One of :data:`.BACKENDS`.
+            backend (str): One of ``export.backends.BACKENDS``.
 
         Raises:
             ConfigError: It runs on the CPU alone, or not this network.
@@ -148,7 +148,7 @@ class Predictor:
             clips (Iterable[Sequence[np.ndarray]]): Frames (h, w, 3) of each, RGB: uint8, uint16
                 (full range) or float32 in [0, 255].
             dtype (str): 'float32' or 'bfloat16'.
-            backend (str): One of :data:`.BACKENDS`. Defaults to 'torch'.
+            backend (str): One of ``export.backends.BACKENDS``. Defaults to 'torch'.
 
         Yields:
             np.ndarray: (t, s * h, s * w, 3) for each clip, of the same type.
@@ -203,7 +203,7 @@ class Predictor:
         Args:
             clip (Tensor): (1, t, 3, h, w) in [0, 1].
             dtype (str): 'float32' or 'bfloat16'.
-            backend (str): One of :data:`.BACKENDS`. Defaults to 'torch'.
+            backend (str): One of ``export.backends.BACKENDS``. Defaults to 'torch'.
 
         Returns:
             Tensor: (1, t, 3, s * h, s * w), not clamped.
