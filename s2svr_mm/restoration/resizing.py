@@ -16,7 +16,8 @@ def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size (tuple[int, int]): Height and width to be.
 
     Returns:
-        np.ndarray: (t, height, width, 3) of the same type; the frames themselves if they have that size.
+        np.ndarray: (t, height, width, 3) of the same type; the frames themselves if they have that
+        size.
     """
     if frames.shape[1:3] == size:
         return frames
