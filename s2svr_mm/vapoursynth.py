@@ -39,14 +39,11 @@ def restore(
     Raises:
         ConfigError: The clip is of another format, or varies.
     """
-    from .restoration.output_size import default_model
     from .restoration.random_access import RestoredFrames
     from .restoration.restore_video import restorer_of
 
     _check(clip)
-    if model is None:
-        model = default_model(settings.get('size'), (clip.height, clip.width))
-    restorer = restorer_of(model, settings)
+    restorer = restorer_of(model, settings, (clip.height, clip.width))
     frames = RestoredFrames(restorer, lambda number: to_array(clip, number), clip.num_frames)
     return as_clip(clip, frames, restorer.output_size(clip.height, clip.width))
 

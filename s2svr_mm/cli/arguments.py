@@ -196,13 +196,14 @@ def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_restorer(
-    args: argparse.Namespace, frame: tuple[int, int] | None, **settings: Any
+    args: argparse.Namespace, frame: tuple[int, int] | None, tell: bool = True, **settings: Any
 ) -> 'VideoRestorer':
-    """Load the network that ``s2svr restore`` was given, or the default, which it then names.
+    """Load the network that ``s2svr restore`` was given, or the default.
 
     Args:
         args: The command's arguments.
         frame: Height and width of the input; None for several inputs.
+        tell: Whether to name the default. Defaults to True.
         **settings: What takes the place of settings among them.
 
     Returns:
@@ -214,7 +215,8 @@ def load_restorer(
     model = args.model or args.config
     if model is None:
         model = default_model(args.size, frame)
-        print(f'model: {model}, the default; --model chooses another')
+        if tell:
+            print(f'model: {model}, the default; --model chooses another')
     network = load_model(model, args.checkpoint)
     settings = {**restorer_settings(args), 'size': args.size, **settings}
     return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)

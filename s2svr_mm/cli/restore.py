@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -250,9 +249,10 @@ def _restorer(
 ) -> 'VideoRestorer':
     if place is None:
         return load_restorer(args, frame)
-    with redirect_stdout(None if place.rank else sys.stdout):
-        device = device_of(place, args.device)
-        return load_restorer(args, frame, device=device, processes=place.local_processes)
+    device = device_of(place, args.device)
+    return load_restorer(
+        args, frame, place.rank == 0, device=device, processes=place.local_processes
+    )
 
 
 def _options(args: argparse.Namespace) -> 'OutputOptions':

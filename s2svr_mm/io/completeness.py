@@ -58,14 +58,16 @@ def _flaw_of_matroska(path: str, length: int) -> str:
         place, end = 0, length
         while place < end:
             kind, start, size = _element(data, place)
-            if not kind or (size is None and kind not in _OPENED):
-                return f'the file is damaged at byte {place}, and frames may be lost there'
             stop = end if size is None else start + size
-            if stop > length:
-                return _shorter(length, stop)
             if kind == _SEGMENT:
+                if stop > length:
+                    return _shorter(length, stop)
                 # What follows it belongs to no video.
                 end = stop
+            if not kind or (size is None and kind not in _OPENED):
+                return f'the file is damaged at byte {place}, and frames may be lost there'
+            if stop > end:
+                return f'the file is damaged or cut off at byte {place}, and frames may be lost'
             place = start if kind in _OPENED else stop
     return ''
 

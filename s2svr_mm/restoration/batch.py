@@ -27,7 +27,6 @@ from ..utils.tables import markdown_table
 from .checks import Target
 from .claims import Worker
 from .options import OutputOptions
-from .output_size import default_model
 from .restore_video import Source, restore_source, restorer_of
 from .restorer import VideoRestorer
 from .resume import has_begun
@@ -156,7 +155,7 @@ def restore_videos(
     return restore_batch(
         videos,
         root,
-        restorer_of(model or default_model(settings.get('size')), settings),
+        restorer_of(model, settings),
         source or Source(''),
         options or OutputOptions(),
         skip_existing,

@@ -4,7 +4,6 @@
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 
 from ..checkpoints.shipped import DEFAULT_MODEL, DEFAULT_MODELS
 from ..errors import ConfigError
@@ -62,6 +61,19 @@ class OutputSize:
             return self.height, self.width
         return self.height, max(2 * round(Fraction(width * self.height, 2 * height)), 2)
 
+    def factor(self, height: int, width: int) -> Fraction:
+        """Return the factor by which the side that grows most has to grow.
+
+        Args:
+            height (int): Height of the input.
+            width (int): Width of the input.
+        """
+        if self.scale is not None:
+            return Fraction(self.scale)
+        assert self.height is not None
+        # A width that goes with the height is rounded, and does not count.
+        return max(Fraction(self.height, height), Fraction(self.width or 0, width))
+
 
 def default_model(size: str | None, frame: tuple[int, int] | None = None) -> str:
     """Choose the bundled network that restores where none is named.
@@ -82,16 +94,11 @@ def default_model(size: str | None, frame: tuple[int, int] | None = None) -> str
     if size is None:
         return DEFAULT_MODEL
     wanted = OutputSize.parse(size)
-    if wanted.scale is not None:
-        needed = Fraction(wanted.scale)
-    elif frame is None:
+    if wanted.scale is None and frame is None:
         raise ConfigError(
             f'all videos of a folder are restored by one network: with --size {size}, choose it '
             'with --model'
         )
-    else:
-        # A width that goes with the height is rounded.
-        sides = zip(wanted.of(*frame), frame, strict=True)
-        needed = max(Fraction(new, old) for new, old in islice(sides, 1 if not wanted.width else 2))
+    needed = wanted.factor(*(frame or (1, 1)))
     enough = [scale for scale in sorted(DEFAULT_MODELS) if scale >= needed]
     return DEFAULT_MODELS[enough[0] if enough else max(DEFAULT_MODELS)]

@@ -148,6 +148,11 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
     """
     dtype, backend, notes = _choose_dtype_and_backend(predictor, frames, settings)
     plan, plan_notes = _plan(predictor, frames[0], settings, backend)
+    height, width = frames[0].shape[:2]
+    made = predictor.scale * height, predictor.scale * width
+    wanted = settings.output_size(height, width) or made
+    if wanted != made:
+        notes.append(f'the network makes {made[1]}x{made[0]}, resized to {wanted[1]}x{wanted[0]}')
     return Decision(plan, dtype, (*plan_notes, *notes), backend)
 
 

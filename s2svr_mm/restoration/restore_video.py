@@ -93,9 +93,7 @@ def restore_video(
         EncodingError: The encoder or the container does not take the frames.
     """
     source = Source(str(src), frames, rate, yuv_size, size_change, strict)
-    if model is None:
-        model = default_model(settings.get('size'), source.open().info.size)
-    restorer = restorer_of(model, settings)
+    restorer = restorer_of(model, settings, source.open().info.size if model is None else None)
     summary = restore_source(source, Target.of(dst), restorer, options or OutputOptions(), progress)
     assert summary is not None
     return summary
@@ -202,8 +200,21 @@ def _change(reader: Reader, start: int, frame: int) -> str:
     )
 
 
-def restorer_of(model: str | nn.Module | VideoRestorer, settings: dict[str, Any]) -> VideoRestorer:
-    """Return a network with its settings, of what :func:`restore_video` takes."""
+def restorer_of(
+    model: str | nn.Module | VideoRestorer | None,
+    settings: dict[str, Any],
+    frame: tuple[int, int] | None = None,
+) -> VideoRestorer:
+    """Return a network with its settings, of what :func:`restore_video` takes.
+
+    Args:
+        model (str | nn.Module | VideoRestorer, optional): See :func:`restore_video`.
+        settings (dict[str, Any]): Arguments of :class:`VideoRestorer`, where ``model`` is none.
+        frame (tuple[int, int], optional): Height and width of the input, by which the default is
+            chosen. Defaults to None, several inputs.
+    """
+    if model is None:
+        model = default_model(settings.get('size'), frame)
     if not isinstance(model, VideoRestorer):
         network = load_model(model) if isinstance(model, str) else model
         return VideoRestorer(network, **settings)

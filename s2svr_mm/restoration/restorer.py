@@ -4,7 +4,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain, islice, pairwise, product
 from typing import Any
 
@@ -157,13 +157,7 @@ class VideoRestorer:
         Raises:
             NotEnoughMemoryError: Not even the smallest windows and tiles fit.
         """
-        decision = decide(self.predictor, frames, self.settings)
-        height, width = frames[0].shape[:2]
-        made, wanted = (self.scale * height, self.scale * width), self.output_size(height, width)
-        if made == wanted:
-            return decision
-        note = f'the network makes {made[1]}x{made[0]}, resized to {wanted[1]}x{wanted[0]}'
-        return replace(decision, notes=(*decision.notes, note))
+        return decide(self.predictor, frames, self.settings)
 
     def restore(
         self, frames: Iterable[np.ndarray], decision: Decision | None = None

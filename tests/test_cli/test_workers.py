@@ -83,8 +83,8 @@ def fails_alone(args, place):
     return args.status
 
 
-def test_one_that_fails_does_not_count_where_another_did_the_work(capsys):
-    status = 3
+@pytest.mark.parametrize('status', [0, 3])
+def test_one_that_fails_does_not_count_where_another_did_the_work(capsys, status):
     args = argparse.Namespace(debug=False, quiet=True, all=False, status=status)
     assert run_on(['cpu', 'cpu'], args, fails_alone) == status
     shown = capsys.readouterr()
