@@ -74,7 +74,9 @@ def install(work: Path, wheel: Path) -> Path:
     run(sys.executable, '-m', 'venv', venv)
     scheme = {'base': str(venv), 'platbase': str(venv)}
     site_packages = Path(sysconfig.get_path('purelib', 'venv', scheme))
-    (site_packages / 'stack.pth').write_text(sysconfig.get_path('purelib') + '\n')
+    # With what its own .pth files do: on Python 3.12 setuptools provides distutils by one.
+    stack = f'import site; site.addsitedir({sysconfig.get_path("purelib")!r})\n'
+    (site_packages / 'stack.pth').write_text(stack)
     run(venv / 'bin' / 'python', '-m', 'pip', 'install', '--no-deps', wheel, *MIM)
     return venv / 'bin' / 'mim'
 
