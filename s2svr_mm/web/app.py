@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -97,11 +98,11 @@ class Site:
 
     async def events(self, request: Request) -> Response:
         """List all jobs at each change, as server-sent events."""
-        return StreamingResponse(self._news(), media_type='text/event-stream')
+        return StreamingResponse(self._news(request.app.state), media_type='text/event-stream')
 
-    async def _news(self) -> AsyncIterator[str]:
+    async def _news(self, state: State) -> AsyncIterator[str]:
         told, quiet = -1, 0.0
-        while True:
+        while not state.is_ending():
             if self._store.version != told:
                 told, quiet = self._store.version, 0
                 yield f'data: {json.dumps(self._all())}\n\n'
@@ -288,7 +289,8 @@ def create_app(
         max_upload (int): Bytes that an upload has at most.
 
     Returns:
-        Starlette: The application.
+        Starlette: The application. News are sent to pages until ``app.state.is_ending()``, which a
+        server may set, says True.
     """
 
     async def user_error(request: Request, error: Exception) -> Response:
@@ -298,8 +300,10 @@ def create_app(
         assert isinstance(error, HTTPException)
         return JSONResponse({'error': error.detail}, status_code=error.status_code)
 
-    return Starlette(
+    app = Starlette(
         routes=Site(store, runner, root, max_upload).routes(),
         middleware=[Middleware(Guard, token=token, host=host, port=port)],
         exception_handlers={S2SVRError: user_error, HTTPException: http_error},
     )
+    app.state.is_ending = lambda: False
+    return app

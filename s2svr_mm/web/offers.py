@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..checkpoints.shipped import bundled_model
+from ..checkpoints.shipped import BundledModel, bundled_model
 from ..errors import ConfigError
 from ..io.containers import container_of
 from ..models.zoo import list_models
@@ -13,7 +13,7 @@ from ..restoration.options import OutputOptions
 from ..restoration.planning import Settings
 from ..restoration.restore_video import SIZE_CHANGES
 
-# A task of a bundled network, as a button says it and in one line.
+# A task of a bundled network, as a button says it and in one line; what most people need first.
 _TASKS = {
     'super-resolution of video': (
         'Enlarge x{scale}',
@@ -32,21 +32,23 @@ def list_tasks() -> list[dict[str, Any]]:
     """Return what there are bundled networks for.
 
     Returns:
-        list[dict]: Of each task its ``label``, a line ``about`` it, its ``scale`` and the
-        ``models`` that do it, each with its ``name`` and what it is for.
+        list[dict]: Of each task its ``label``, a line ``about`` it and the
+        ``models`` that do it, each with its ``name`` and what it is for. The first network of the
+        first task is the one that ``s2svr restore`` takes by default.
     """
-    tasks: dict[tuple[str, int], dict[str, Any]] = {}
-    for model in map(bundled_model, list_models()):
+    order = list(_TASKS)
+
+    def place(model: BundledModel) -> tuple[int, int]:
+        return order.index(model.task) if model.task in order else len(order), model.scale
+
+    tasks: dict[str, dict[str, Any]] = {}
+    for model in sorted(map(bundled_model, list_models()), key=place):
         label, about = _TASKS.get(model.task, (model.task.capitalize(), model.about))
-        task = {
-            'label': label.format(scale=model.scale),
-            'about': about,
-            'scale': model.scale,
-            'models': [],
-        }
-        entry = tasks.setdefault((model.task, model.scale), task)
-        entry['models'].append({'name': model.name, 'about': model.about})
-    return sorted(tasks.values(), key=lambda task: -task['scale'])
+        label = label.format(scale=model.scale)
+        # Networks of one button, such as two that enlarge four times, are one task.
+        task = tasks.setdefault(label, {'label': label, 'about': about, 'models': []})
+        task['models'].append({'name': model.name, 'about': model.about})
+    return list(tasks.values())
 
 
 @dataclass(frozen=True)

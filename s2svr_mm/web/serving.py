@@ -45,8 +45,10 @@ def serve(
         store = JobStore(folder.resolve())
         runner = Runner(store)
         app = create_app(store, runner, root, token, host, port, max_upload)
-        # Pages hold a connection open for news; the end is not for them to delay.
-        config = uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=1)
+        # The end is not for a slow page to delay.
+        config = uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        app.state.is_ending = lambda: server.should_exit
         name = f'[{host}]' if ':' in host else host
         address = f'http://{name}:{port}/?token={token}'
         print(f'{address}\n(Ctrl-C ends the server; the next one resumes its jobs)', flush=True)
@@ -56,7 +58,7 @@ def serve(
         if open_browser:
             webbrowser.open(address)
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
         finally:
             runner.close()
 

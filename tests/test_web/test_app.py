@@ -1,4 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import json
 import re
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def test_the_page_is_whole_and_fetches_nothing_from_elsewhere(site):
         assert 'http:' not in text
         assert 'https:' not in text
     assert 'http' not in page.text
+
+
+def test_news_end_with_the_server(site, video):
+    job = site.upload(video)
+    answers = iter([False, False, True])
+    site.app.state.is_ending = lambda: next(answers)
+    first, *others = site.client.get('/api/events').text.split('\n\n')
+    assert [each['id'] for each in json.loads(first.removeprefix('data: '))] == [job['id']]
+    assert others == ['']
 
 
 def test_preview_gives_the_frames_that_the_restorer_gives(site, video):

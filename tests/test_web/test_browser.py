@@ -55,6 +55,7 @@ class Server:
             cwd=self.folder,
             env=env,
             stdout=subprocess.PIPE,
+            stderr=(self.folder / 'stderr').open('a'),
             text=True,
         )
         self.address = self.process.stdout.readline().strip()
@@ -78,6 +79,7 @@ def server(tmp_path_factory):
     yield server
     # Ctrl-C ends it with a page still open.
     assert server.end(signal.SIGINT) == 130
+    assert 'Traceback' not in (folder / 'stderr').read_text()
 
 
 @pytest.fixture(scope='module')

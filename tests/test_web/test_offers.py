@@ -7,6 +7,7 @@ import pytest
 from s2svr_mm.cli import restore
 from s2svr_mm.errors import ConfigError, S2SVRError
 from s2svr_mm.models.zoo import list_models
+from s2svr_mm.restoration.output_size import default_model
 from s2svr_mm.web.offers import RestoreSettings, list_tasks
 
 # One value of each setting that is not its default.
@@ -38,7 +39,11 @@ def test_each_bundled_model_is_offered_once():
     assert sorted(offered) == sorted(list_models())
     labels = [task['label'] for task in tasks]
     assert len(set(labels)) == len(labels)
-    assert {'Enlarge x4', 'Clean up compression', 'Deblur'} <= set(labels)
+    assert labels == ['Enlarge x2', 'Enlarge x4', 'Clean up compression', 'Deblur']
+
+
+def test_what_is_offered_first_is_the_default_of_the_command():
+    assert list_tasks()[0]['models'][0]['name'] == default_model(None)
 
 
 @pytest.mark.parametrize(

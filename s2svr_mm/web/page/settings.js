@@ -5,7 +5,7 @@ const choices = (...pairs) => (name, value) => el('select', { name }, ...pairs.m
 const number = (attributes) => (name, value) => el('input', { type: 'number', name, value: value ?? '', ...attributes });
 const SIZES = ['720p', '1080p', '1440p', '2160p', '2x'];
 const size = () => el('input', {
-  type: 'text', name: 'size', list: 'sizes', size: '12', placeholder: 'as the network makes it',
+  type: 'text', name: 'size', list: 'sizes', placeholder: 'as the network makes it',
   pattern: '[1-9][0-9]{0,4}(p|x|x[1-9][0-9]{0,4})', title: 'such as 1080p, 1920x1080 or 2x',
 });
 const check = (name, value) => el('input', { type: 'checkbox', name, checked: Boolean(value) });
@@ -15,12 +15,12 @@ const FIELDS = [
   ['first', 'From frame', number({ min: '0', step: '1', placeholder: '0' }), null],
   ['end', 'To before frame', number({ min: '1', step: '1', placeholder: 'the end' }), null],
   ['device', 'Device', choices(['auto', 'a GPU if there is one'], ['cpu', 'CPU'], ['cuda', 'GPU']), 'auto'],
-  ['dtype', 'Numbers', choices(['auto', 'as fast as is exact enough'], ['float32', 'float32'], ['bfloat16', 'bfloat16']), 'auto'],
-  ['backend', 'Computed by', choices(['torch', 'torch'], ['auto', 'the fastest of those installed'], ['openvino', 'OpenVINO (CPU)'], ['onnxruntime', 'ONNX Runtime (CPU)']), 'torch'],
-  ['window', 'Frames seen at once', number({ min: '1', step: '1', placeholder: 'as memory allows' }), null],
-  ['tile', 'Side of tiles, pixels', number({ min: '0', step: '4', placeholder: 'as memory allows' }), null],
-  ['memory', 'Memory to use, MB', number({ min: '1', step: '1', placeholder: 'most of what is free' }), null],
-  ['suffix', 'Kind of file', choices(['.mp4', 'MP4'], ['.mkv', 'Matroska'], ['.mov', 'QuickTime'], ['.webm', 'WebM']), '.mp4'],
+  ['dtype', 'Precision', choices(['auto', 'fast, if exact enough'], ['float32', 'float32'], ['bfloat16', 'bfloat16']), 'auto'],
+  ['backend', 'Back end', choices(['torch', 'torch'], ['auto', 'the fastest installed'], ['openvino', 'OpenVINO (CPU)'], ['onnxruntime', 'ONNX Runtime (CPU)']), 'torch'],
+  ['window', 'Window, frames', number({ min: '1', step: '1', placeholder: 'as memory allows' }), null],
+  ['tile', 'Tile side, pixels', number({ min: '0', step: '4', placeholder: 'as memory allows' }), null],
+  ['memory', 'Memory limit, MB', number({ min: '1', step: '1', placeholder: 'most of what is free' }), null],
+  ['suffix', 'File format', choices(['.mp4', 'MP4'], ['.mkv', 'Matroska'], ['.mov', 'QuickTime'], ['.webm', 'WebM']), '.mp4'],
   ['codec', 'Codec', choices(['', 'as the input has it'], ['libx264', 'H.264'], ['libx265', 'HEVC'], ['libsvtav1', 'AV1'], ['ffv1', 'FFV1, lossless (Matroska)']), ''],
   ['crf', 'Quality (CRF, lower is better)', number({ min: '0', max: '255', step: 'any', placeholder: 'high' }), null],
   ['preset', 'Preset of the encoder', choices(['', 'its own'], ['veryfast', 'veryfast'], ['medium', 'medium'], ['slow', 'slow']), ''],
@@ -43,7 +43,7 @@ export function settingsForm(tasks, changed) {
   });
   const form = el('form', { onchange: update, onsubmit: (event) => event.preventDefault() },
     el('fieldset', {}, el('legend', {}, 'What to do'), el('div', { class: 'tasks' }, ...labels.values()),
-      el('label', {}, 'Size of the result', size(), el('datalist', { id: 'sizes' }, ...SIZES.map((value) => el('option', { value }))),
+      el('label', { class: 'size' }, 'Size of the result', size(), el('datalist', { id: 'sizes' }, ...SIZES.map((value) => el('option', { value }))),
         el('span', { class: 'soft' }, '1080p, 1920x1080 or 2x: what the network makes is resized to it'))),
     el('details', {}, el('summary', {}, 'Network and other settings'),
       el('div', { class: 'settings' }, el('label', {}, 'Network', model, about), ...inputs)));
@@ -70,5 +70,5 @@ export function settingsForm(tasks, changed) {
   }
 
   update();
-  return { element: form, value, isValid: () => form.reportValidity(), scale: () => task().scale };
+  return { element: form, value, isValid: () => form.reportValidity() };
 }
