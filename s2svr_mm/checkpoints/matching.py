@@ -53,9 +53,8 @@ def load_into(
     weights: Mapping[str, Tensor],
     source: str | os.PathLike,
     prefix: str | None = None,
-    partly: bool = False,
     renewed: str | None = None,
-) -> str | None:
+) -> None:
     """Load weights into a module; every one of both is accounted for.
 
     Args:
@@ -66,20 +65,15 @@ def load_into(
         source: Where they come from, for messages.
         prefix: What stands before the module's names, such as ``'flow_head.teacher'``. Defaults
             to None: the place where it fits best.
-        partly: Whether it is enough that some of the weights fit (fine-tuning).
         renewed: Beginning of the names of a part that keeps the weights it has unless the
             checkpoint's fit all of it. Defaults to None.
-
-    Returns:
-        str | None: None if all fit. Otherwise, and only with ``partly``, what does not.
 
     Raises:
         CheckpointError: If a weight is missing, left over, or of another shape; the module is then
             as it was. Counters (buffers of a single element) may be missing or left over.
     """
-    state, misfit = match_weights(module, weights, source, prefix, partly, renewed)
+    state, _ = match_weights(module, weights, source, prefix, renewed)
     _unwrapped(module).load_state_dict(state)
-    return misfit
 
 
 def match_weights(
@@ -87,14 +81,18 @@ def match_weights(
     weights: Mapping[str, Tensor],
     source: str | os.PathLike,
     prefix: str | None = None,
-    partly: bool = False,
     renewed: str | None = None,
+    partly: bool = False,
 ) -> tuple[dict[str, Tensor], str | None]:
     """Find a module's weights among those of a checkpoint, as :func:`load_into` does.
 
+    Args:
+        module: As for :func:`load_into`, as are the other arguments.
+        partly: Whether it is enough that some of the weights fit (fine-tuning).
+
     Returns:
         tuple[dict[str, Tensor], str | None]: A state dict of the whole module, its own weights
-        where the checkpoint has none; and what does not fit.
+        where the checkpoint has none; and what does not fit, None if all fits.
 
     Raises:
         CheckpointError: As :func:`load_into`.

@@ -55,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         '--degrade',
+        nargs='+',
+        action='extend',
         metavar='KIND',
-        help="for --clips: bi, x2 or x4 (MATLAB's bicubic), bd (Gaussian blur), blur (7 frames "
+        help="for --clips, each KIND a set of its own: bi, x2 or x4 (MATLAB's bicubic), bd (Gaussian blur), blur (7 frames "
         'averaged), qp37 (x265 at QP 37), crf23 (bicubic where the networks enlarge, then H.264 at '
         'CRF 23) or real (soft, bicubic, noisy, H.264 at CRF 25)',
     )
@@ -109,7 +111,12 @@ def _compare(args: argparse.Namespace) -> None:
     from ..comparison.report import write_comparison
     from ..utils.files import output_folder
 
-    sets = [*args.pairs, *args.clips, *args.video]
+    made = [
+        (name if len(args.degrade) == 1 else f'{name}, {kind}', gt, kind)
+        for name, gt in args.clips
+        for kind in args.degrade
+    ]
+    sets = [*args.pairs, *(each[:2] for each in made), *args.video]
     check_names('--pairs, --clips and --video', [name for name, *_ in sets])
     for name, *paths in sets:
         for path in paths:
@@ -127,11 +134,11 @@ def _compare(args: argparse.Namespace) -> None:
             for name, src in args.video
             for clip in data.clips_without_truth(name, src, args.frames)
         ]
-        for name, gt in args.clips:
+        for name, gt, kind in made:
             clips += data.degraded_clips(
                 name,
                 gt,
-                args.degrade,
+                kind,
                 scale,
                 root / 'degraded',
                 args.frames,

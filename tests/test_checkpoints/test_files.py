@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
 from s2svr_mm.checkpoints.files import open_checkpoint, read_weights
-from s2svr_mm.checkpoints.matching import load_into
+from s2svr_mm.checkpoints.matching import load_into, match_weights
 from s2svr_mm.errors import CheckpointError
 
 
@@ -52,12 +52,14 @@ class TestLoadInto:
 
     def test_part_is_enough_for_fine_tuning(self, model):
         state = {'0.weight': torch.ones(3, 2), 'other': torch.zeros(2)}
-        assert '1 unexpected: other' in load_into(model, state, 'file.pth', partly=True)
-        assert torch.equal(model[0].weight, torch.ones(3, 2))
+        found, misfit = match_weights(model, state, 'file.pth', partly=True)
+        assert '1 unexpected: other' in misfit
+        assert torch.equal(found['0.weight'], torch.ones(3, 2))
+        assert torch.equal(found['1.weight'], model[1].weight)
         # A counter alone is no part of a network.
         for nothing in ({'other': torch.zeros(2)}, {'counter': torch.ones(1)}):
             with pytest.raises(CheckpointError, match=r'[01] of 5 fit'):
-                load_into(model, nothing, 'file.pth', partly=True)
+                match_weights(model, nothing, 'file.pth', partly=True)
 
 
 @pytest.mark.parametrize(

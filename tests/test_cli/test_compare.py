@@ -135,6 +135,17 @@ def test_scale_1(run_tool, clip_pairs, tmp_path):
     ] == ['| ground truth', '| input', '| deblur']
 
 
+def test_each_degradation_is_a_set_of_its_own(run_tool, models, clip_pairs, tmp_path):
+    gt = clip_pairs(names=['000'], num_frames=2, height=64, width=80) / 'gt'
+    result = run_tool(
+        *('compare', *models, *QUICK, '--clips', 'own', gt, '--degrade', 'bi', 'crf23'),
+        *('--out', 'out'),
+    )
+    assert result.status == 0, result.output
+    sets = {row['set'] for row in csv.DictReader((tmp_path / 'out/results.csv').open())}
+    assert sets == {'own, bi', 'own, crf23'}
+
+
 def test_bad_input_is_one_message(run_tool, models, clip_pairs, tmp_path):
     clips = clip_pairs(names=['000'], num_frames=3)
     lq, gt = clips / 'lq', clips / 'gt'
