@@ -45,7 +45,8 @@ def main() -> None:
     for name in args.models or list_models():
         predictor = Predictor(load_model(name), 'cpu')
         kinds = [('torch', 'float32'), ('torch', 'bfloat16')]
-        kinds += [(backend, 'float32') for backend in predictor.usable_backends()[1:]]
+        for dtype in ('float32', 'int8'):
+            kinds += [(backend, dtype) for backend in predictor.usable_backends(dtype)[1:]]
         times: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
         for number in range(args.rounds + 1):
             for backend, dtype in kinds:

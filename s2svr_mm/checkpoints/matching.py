@@ -87,7 +87,11 @@ def match_weights(
     """Find a module's weights among those of a checkpoint, as :func:`load_into` does.
 
     Args:
-        module: As for :func:`load_into`, as are the other arguments.
+        module: As for :func:`load_into`.
+        weights: As for :func:`load_into`.
+        source: As for :func:`load_into`.
+        prefix: As for :func:`load_into`.
+        renewed: As for :func:`load_into`.
         partly: Whether it is enough that some of the weights fit (fine-tuning).
 
     Returns:

@@ -143,10 +143,10 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
     add_device(group)
     group.add_argument(
         '--dtype',
-        choices=['auto', 'float32', 'bfloat16'],
+        choices=['auto', 'float32', 'bfloat16', 'int8'],
         default=dtype,
-        help='auto: bfloat16 where the device has it and the first frames stay within 0.05 dB '
-        '(default: %(default)s)',
+        help='auto: bfloat16 where the device has it and the first frames stay within 0.05 dB; '
+        'int8: by another --backend than torch (default: %(default)s)',
     )
     group.add_argument(
         '--backend',

@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action='extend',
         metavar='KIND',
-        help="for --clips, each KIND a set of its own: bi, x2 or x4 (MATLAB's bicubic), bd (Gaussian blur), blur (7 frames "
-        'averaged), qp37 (x265 at QP 37), crf23 (bicubic where the networks enlarge, then H.264 at '
-        'CRF 23) or real (soft, bicubic, noisy, H.264 at CRF 25)',
+        help="for --clips, each KIND a set of its own: bi, x2 or x4 (MATLAB's bicubic), bd "
+        '(Gaussian blur), blur (7 frames averaged), qp37 (x265 at QP 37), crf23 (bicubic where the '
+        'networks enlarge, then H.264 at CRF 23) or real (soft, bicubic, noisy, H.264 at CRF 25)',
     )
     data.add_argument(
         '--video',

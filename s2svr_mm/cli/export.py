@@ -20,6 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--checkpoint', metavar='FILE', help="a config's weights: file, URL, s2svr://NAME"
     )
+    parser.add_argument(
+        '--int8',
+        nargs='?',
+        const='',
+        metavar='CLIPS',
+        help='convolutions in 8-bit integers; the ranges of values inside are those known of a '
+        'bundled model, or found on CLIPS, a folder of clips such as the network is to restore',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,14 +43,21 @@ def run(args: argparse.Namespace) -> None:
 
     register()
     from ..export.backends import import_package
-    from ..export.conversion import check_folder, export_network
+    from ..export.conversion import check_exportable, check_folder, export_network
+    from ..export.quantization import bundled_ranges, observe_ranges, read_clips
     from ..models.zoo import load_model
 
     import_package('onnx', 's2svr export')
     # Before the conversion, which takes seconds.
     check_folder(args.out)
     network = load_model(args.network, args.checkpoint)
-    exported = export_network(network, args.network if bundled else Path(args.network).stem)
+    ranges = None
+    if args.int8:
+        ranges = observe_ranges(check_exportable(network), read_clips(args.int8))
+    elif args.int8 is not None:
+        ranges = bundled_ranges(network)
+    name = args.network if bundled else Path(args.network).stem
+    exported = export_network(network, name, ranges)
     exported.write(args.out)
     size = sum(map(len, exported.graphs.values())) / 1e6
     print(f'{args.network} -> {args.out}: {", ".join(exported.graphs)}; {size:.1f} MB')

@@ -21,6 +21,7 @@ from ..utils.manifest import check_made, sha256, write_made
 from ..version import __version__
 from .backends import import_package
 from .graphs import Description, Graph, graphs_of
+from .quantization import Ranges, quantize
 
 MANIFEST = 'manifest.json'
 # Changes with what a loop over the graphs has to do.
@@ -139,12 +140,14 @@ def check_exportable(network: nn.Module) -> S2SVRNet:
     return network
 
 
-def export_network(network: nn.Module, name: str) -> ExportedNetwork:
+def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) -> ExportedNetwork:
     """Convert a network to ONNX, step by step.
 
     Args:
         network (nn.Module): An :class:`.S2SVRNet` on the CPU.
         name (str): What the manifest calls it.
+        ranges (Ranges, optional): Of its values, for convolutions in int8
+            (:func:`.quantization.observe_ranges`). Defaults to None: float32.
 
     Returns:
         ExportedNetwork: The files.
@@ -156,7 +159,7 @@ def export_network(network: nn.Module, name: str) -> ExportedNetwork:
     onnx = import_package('onnx', 'exporting')
     network = check_exportable(network)
     description = Description.of(network)
-    graphs = graphs_of(network)
+    graphs = graphs_of(network if ranges is None else quantize(network, ranges))
     contents = {step: _to_onnx(graph, description.unshuffle) for step, graph in graphs.items()}
     outside = None
     if 'flow' not in graphs:
@@ -175,6 +178,7 @@ def export_network(network: nn.Module, name: str) -> ExportedNetwork:
             'opset': OPSET,
         },
         'weights': weights_digest(network),
+        'dtype': 'float32' if ranges is None else 'int8',
         'frames': {'channels': 'RGB', 'range': [0, 1], 'type': 'float32', 'side': 1, 'count': 1},
         'network': description.to_json(),
         'flow_outside': outside,

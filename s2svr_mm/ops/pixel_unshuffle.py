@@ -20,7 +20,7 @@ def unshuffle(x: Tensor, factor: int) -> Tensor:
     Returns:
         Tensor: (n, c * factor ** 2, ceil(h / factor), ceil(w / factor)).
     """
-    return F.pixel_unshuffle(pad_to(x, factor), factor)
+    return x if factor == 1 else F.pixel_unshuffle(pad_to(x, factor), factor)
 
 
 def unshuffle_flow(flow: Tensor, factor: int) -> Tensor:
@@ -33,4 +33,4 @@ def unshuffle_flow(flow: Tensor, factor: int) -> Tensor:
     Returns:
         Tensor: (n, 2, ceil(h / factor), ceil(w / factor)).
     """
-    return F.avg_pool2d(pad_to(flow, factor), factor) / factor
+    return flow if factor == 1 else F.avg_pool2d(pad_to(flow, factor), factor) / factor

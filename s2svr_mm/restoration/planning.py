@@ -9,17 +9,18 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ..errors import ConfigError, NotEnoughMemoryError
 from ..export.backends import BACKENDS, EXTRAS
 from ..models.input_requirements import requirements_of
-from ..utils.devices import computes_bfloat16
+from ..utils.devices import computes_bfloat16, computes_int8
 from ..utils.memory import available_host_memory, available_memory
 from ..utils.metrics import psnr
 from .cost import NetworkCost
 from .defaults import OVERLAP, TILE_OVERLAP
 from .output_size import OutputSize
-from .predictor import DTYPES, Predictor
+from .predictor import BACKEND_DTYPES, DTYPES, Predictor
 from .windows import TilingPlan, tile_axis
 
 # Windows with their overlaps, and sides of tiles, to choose from by the memory at hand. The last
@@ -40,7 +41,7 @@ class Settings:
     """How a network is to be run; what is None is chosen by the memory at hand.
 
     Attributes:
-        dtype (str): 'float32', 'bfloat16' or 'auto'.
+        dtype (str): 'float32', 'bfloat16', 'int8' (by back ends other than torch) or 'auto'.
         window (int, optional): Frames that the network sees at once.
         overlap (int, optional): Frames that neighbouring windows share.
         tile (int, optional): Side of tiles in pixels; 0 for whole frames.
@@ -69,16 +70,20 @@ class Settings:
     def __post_init__(self) -> None:
         if self.size is not None:
             OutputSize.parse(self.size)
-        if self.dtype not in ('auto', *DTYPES):
+        if self.dtype not in ('auto', *DTYPES, *BACKEND_DTYPES):
             raise ConfigError(
-                f"dtype must be 'auto', 'float32' or 'bfloat16', but got {self.dtype!r}"
+                f"dtype must be 'auto', 'float32', 'bfloat16' or 'int8', but got {self.dtype!r}"
             )
         if self.backend not in ('auto', *BACKENDS):
             raise ConfigError(
                 f"backend must be 'auto' or one of {', '.join(BACKENDS)}, but got {self.backend!r}"
             )
         if self.backend in EXTRAS and self.dtype == 'bfloat16':
-            raise ConfigError(f'the back end {self.backend} computes in float32, not in bfloat16')
+            raise ConfigError(
+                f'the back end {self.backend} computes in float32 or int8, not in bfloat16'
+            )
+        if self.backend == 'torch' and self.dtype == 'int8':
+            raise ConfigError('torch does not compute in int8: give --backend openvino or auto')
         if self.window is not None and self.window < 1:
             raise ConfigError(f'window must be at least 1, but got {self.window}')
         if self.overlap is not None and self.overlap < 0:
@@ -108,7 +113,7 @@ class Decision:
 
     Attributes:
         plan (TilingPlan): Windows and tiles.
-        dtype (str): 'float32' or 'bfloat16'.
+        dtype (str): 'float32', 'bfloat16' or 'int8'.
         notes (tuple[str, ...]): What there is to know about the choice.
         backend (str): One of ``export.backends.BACKENDS``.
     """
@@ -160,27 +165,56 @@ def _choose_dtype_and_backend(
     predictor: Predictor, frames: Sequence[np.ndarray], settings: Settings
 ) -> tuple[str, str, list[str]]:
     if settings.backend in EXTRAS:
-        return 'float32', settings.backend, []
-    dtype, notes = _dtype(predictor, frames, settings.dtype)
-    if settings.backend == 'torch' or settings.dtype == 'bfloat16':
-        return dtype, 'torch', notes
-    backends = predictor.usable_backends()
-    if len(backends) == 1:
-        return (
-            dtype,
-            'torch',
-            [*notes, 'no back end but torch can run this network here: torch'],
-        )
+        dtype = 'float32' if settings.dtype == 'auto' else settings.dtype
+        return dtype, settings.backend, _hints_on(dtype)
     clip = predictor.to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:CHECK_FRAMES]])
-    types = {backend: 'float32' for backend in backends} | {'torch': dtype}
+    if settings.backend == 'torch' or settings.dtype == 'bfloat16':
+        dtype, notes = _dtype(predictor, clip, settings.dtype)
+        return dtype, 'torch', notes
+    kinds, notes = _kinds(predictor, clip, settings.dtype)
+    if kinds == [(kinds[0][0], 'torch')]:
+        notes.append('no back end but torch can run this network here: torch')
+    if len(kinds) == 1:
+        return *kinds[0], [*notes, *_hints_on(kinds[0][0])]
     seconds = {
-        backend: _seconds(partial(predictor.predict, clip, types[backend], backend))
-        for backend in backends
+        (dtype, backend): _seconds(partial(predictor.predict, clip, dtype, backend))
+        for dtype, backend in kinds
     }
-    chosen = min(backends, key=lambda backend: seconds[backend])
-    listed = ', '.join(f'{1000 * seconds[b] / clip.shape[1]:.1f} ms by {b}' for b in backends)
-    notes.append(f'a frame of {clip.shape[4]}x{clip.shape[3]} takes {listed}: {chosen}')
-    return types[chosen], chosen, notes
+    chosen = min(kinds, key=lambda kind: seconds[kind])
+    listed = ', '.join(
+        f'{1000 * seconds[dtype, backend] / clip.shape[1]:.1f} ms by {backend} in {dtype}'
+        for dtype, backend in kinds
+    )
+    notes.append(f'a frame of {clip.shape[4]}x{clip.shape[3]} takes {listed}: {chosen[1]}')
+    return *chosen, [*notes, *_hints_on(chosen[0])]
+
+
+def _kinds(
+    predictor: Predictor, clip: Tensor, dtype: str
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """List the types and back ends that the fastest is chosen of."""
+    kinds: list[tuple[str, str]] = []
+    notes: list[str] = []
+    if dtype != 'int8':
+        of_torch, notes = _dtype(predictor, clip, dtype)
+        kinds = [(of_torch, 'torch')]
+        kinds += [('float32', backend) for backend in predictor.usable_backends()[1:]]
+    elif len(predictor.usable_backends('int8')) == 1:
+        # Says why.
+        predictor.check_backend('openvino', 'int8')
+    if dtype != 'float32':
+        for backend in predictor.usable_backends('int8')[1:]:
+            decibels = _decibels(predictor, clip, 'int8', backend)
+            notes.append(f'int8 by {backend} is {decibels:.1f} dB from float32')
+            if decibels >= ENOUGH_DB or dtype == 'int8':
+                kinds.append(('int8', backend))
+    return kinds, notes
+
+
+def _hints_on(dtype: str) -> list[str]:
+    if dtype != 'int8' or computes_int8():
+        return []
+    return ['this processor has no instructions for int8 (VNNI): float32 may be faster']
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -250,19 +284,25 @@ def _tiles(settings: Settings, side: int) -> list[int]:
     return [0, *(t for t in TILES if 2 * settings.tile_overlap <= t < side)]
 
 
-def _dtype(predictor: Predictor, frames: Sequence[np.ndarray], dtype: str) -> tuple[str, list[str]]:
+def _dtype(predictor: Predictor, clip: Tensor, dtype: str) -> tuple[str, list[str]]:
+    """Choose what torch computes in."""
     if dtype != 'auto':
         return dtype, []
     if not computes_bfloat16(predictor.device):
         return 'float32', []
-    clip = predictor.to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:CHECK_FRAMES]])
-    exact, rounded = (predictor.predict(clip, dtype).float().clamp(0, 1) for dtype in DTYPES)
-    decibels = psnr(exact, rounded, peak=1)
+    decibels = _decibels(predictor, clip, 'bfloat16', 'torch')
     if decibels >= ENOUGH_DB:
         return 'bfloat16', [f'bfloat16 is {decibels:.1f} dB from float32, close enough']
     return 'float32', [
         f'bfloat16 is {decibels:.1f} dB from float32, not the {ENOUGH_DB:.0f} dB it takes: float32'
     ]
+
+
+def _decibels(predictor: Predictor, clip: Tensor, dtype: str, backend: str) -> float:
+    """Compare the result in a type with that of torch in float32."""
+    exact = predictor.predict(clip, 'float32')
+    rounded = predictor.predict(clip, dtype, backend)
+    return psnr(exact.float().clamp(0, 1), rounded.float().clamp(0, 1), peak=1)
 
 
 def _centre(frame: np.ndarray, side: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from ..errors import ConfigError, MissingPackageError, NonFiniteError
 from ..export.backends import BACKENDS, check_backend
 from ..export.conversion import ExportedNetwork, check_exportable, export_network
 from ..export.network import OnnxNet
+from ..export.quantization import bundled_ranges
 from ..models.input_requirements import padded, requirements_of, scale_of
 from ..models.s2svr_net import S2SVRNet
 from ..ops.chunking import max_pixels
@@ -29,7 +30,9 @@ from .transfers import transfers_to
 
 # The greatest value of each type of frame; floating point frames are in [0, 255].
 PEAK = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 255}
+# What torch computes in, and what other back ends do.
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+BACKEND_DTYPES = ('float32', 'int8')
 
 
 class Predictor:
@@ -71,7 +74,8 @@ class Predictor:
         self._transfers = transfers_to(self.device)
         self._main_memory = self._offload() if offload else None
         self._measured: dict[tuple[str, str], NetworkCost] = {}
-        self._loaded: dict[str, nn.Module] = {}
+        self._exports: dict[str, ExportedNetwork] = {}
+        self._loaded: dict[tuple[str, str], nn.Module] = {}
 
     def _offload(self) -> MainMemory:
         if self.device.type != 'cuda' or not isinstance(self.network, S2SVRNet):
@@ -92,11 +96,13 @@ class Predictor:
         """Hash of all the weights."""
         return weights_digest(self.network)
 
-    def check_backend(self, backend: str) -> None:
+    def check_backend(self, backend: str, dtype: str = 'float32') -> None:
         """Check that a back end can run the network.
 
         Args:
             backend (str): One of ``export.backends.BACKENDS``.
+            dtype (str): What it is to compute in; int8 is not possible with any network. Defaults
+                to 'float32'.
 
         Raises:
             ConfigError: It runs on the CPU alone, or not this network.
@@ -110,13 +116,15 @@ class Predictor:
             )
         check_exportable(self.network)
         check_backend(backend)
+        if dtype == 'int8':
+            bundled_ranges(self.network)
 
-    def usable_backends(self) -> list[str]:
+    def usable_backends(self, dtype: str = 'float32') -> list[str]:
         """List the back ends that :meth:`check_backend` has nothing against, torch first."""
         usable = []
         for backend in BACKENDS:
             with suppress(ConfigError, MissingPackageError):
-                self.check_backend(backend)
+                self.check_backend(backend, dtype)
                 usable.append(backend)
         return usable
 
@@ -147,7 +155,7 @@ class Predictor:
         Args:
             clips (Iterable[Sequence[np.ndarray]]): Frames (h, w, 3) of each, RGB: uint8, uint16
                 (full range) or float32 in [0, 255].
-            dtype (str): 'float32' or 'bfloat16'.
+            dtype (str): One of ``DTYPES``, with another back end of ``BACKEND_DTYPES``.
             backend (str): One of ``export.backends.BACKENDS``. Defaults to 'torch'.
 
         Yields:
@@ -202,7 +210,7 @@ class Predictor:
 
         Args:
             clip (Tensor): (1, t, 3, h, w) in [0, 1].
-            dtype (str): 'float32' or 'bfloat16'.
+            dtype (str): One of ``DTYPES``, with another back end of ``BACKEND_DTYPES``.
             backend (str): One of ``export.backends.BACKENDS``. Defaults to 'torch'.
 
         Returns:
@@ -210,38 +218,44 @@ class Predictor:
         """
         clip = clip.to(self.device)
         if not self.tta:
-            return self._run(clip, DTYPES[dtype], backend)
+            return self._run(clip, dtype, backend)
         total = torch.zeros(())
         for turned, *flips in product((False, True), repeat=3):
             axes = [axis for axis, flip in zip((-2, -1), flips, strict=True) if flip]
             view = clip.transpose(-2, -1) if turned else clip
-            restored = self._run(view.flip(axes), DTYPES[dtype], backend).float().flip(axes)
+            restored = self._run(view.flip(axes), dtype, backend).float().flip(axes)
             total = total.to(restored) + (restored.transpose(-2, -1) if turned else restored) / 8
         return total
 
-    def _run(self, clip: Tensor, dtype: torch.dtype, backend: str) -> Tensor:
+    def _run(self, clip: Tensor, dtype: str, backend: str) -> Tensor:
         frames, (height, width) = clip.shape[1], clip.shape[-2:]
         clip = padded(clip, self._needs)
-        network = self.network if backend == 'torch' else self._network_of(backend)
-        with autocast(self.device, dtype):
-            restored = network(clip)
+        if backend == 'torch':
+            with autocast(self.device, DTYPES[dtype]):
+                restored = self.network(clip)
+        else:
+            restored = self._network_of(backend, dtype)(clip)
         if restored.ndim != 5 or clip.shape[1:] == (frames, 3, height, width):
             return restored
         scale = restored.shape[-1] // clip.shape[-1]
         return restored[:, :frames, :, : scale * height, : scale * width]
 
-    def _network_of(self, backend: str) -> nn.Module:
+    def _network_of(self, backend: str, dtype: str) -> nn.Module:
         """Load the exported network into a back end, once."""
-        if backend not in self._loaded:
+        if (backend, dtype) not in self._loaded:
             compute_flow: Any = self.network.compute_flow
-            self._loaded[backend] = OnnxNet(self._exported, backend, compute_flow)
-        return self._loaded[backend]
+            self._loaded[backend, dtype] = OnnxNet(self._exported(dtype), backend, compute_flow)
+        return self._loaded[backend, dtype]
 
-    @cached_property
-    def _exported(self) -> ExportedNetwork:
-        # What is made in inference mode can't be traced.
-        with torch.inference_mode(False):
-            return export_network(self.network, type(self.network).__name__)
+    def _exported(self, dtype: str) -> ExportedNetwork:
+        """Export the network, once for each type."""
+        if dtype not in self._exports:
+            ranges = bundled_ranges(self.network) if dtype == 'int8' else None
+            # What is made in inference mode can't be traced.
+            with torch.inference_mode(False):
+                name = type(self.network).__name__
+                self._exports[dtype] = export_network(self.network, name, ranges)
+        return self._exports[dtype]
 
 
 def _check_normalisation(preprocessor: Any) -> None:

@@ -46,8 +46,9 @@ class VideoRestorer:
             [0, 1], (n, t, 3, h, w), to (n, t, 3, s * h, s * w). It is moved to ``device`` and set
             to evaluation.
         device (str | torch.device): 'auto' takes a GPU if there is one. Defaults to 'auto'.
-        dtype (str): 'float32', 'bfloat16' or 'auto': bfloat16 if the device computes in it and
-            the first frames stay close enough to float32. Defaults to 'auto'.
+        dtype (str): 'float32', 'bfloat16', 'int8' (convolutions of a bundled network, by another
+            ``backend`` than torch) or 'auto': bfloat16 if the device computes in it and the first
+            frames stay close enough to float32. Defaults to 'auto'.
         window (int, optional): Frames that the network sees at once. Defaults to None, 60 or
             less as memory allows.
         overlap (int, optional): Frames that neighbouring windows share. Defaults to None, 16 or
@@ -65,8 +66,8 @@ class VideoRestorer:
             own. Defaults to True.
         processes (int): How many processes share the main memory of this machine. Defaults to 1.
         backend (str): What computes an S2SVR: 'torch'; on the CPU 'onnxruntime' or 'openvino', in
-            float32; or 'auto', the fastest of those installed on the first frames. Defaults to
-            'torch'.
+            float32 or int8; or 'auto', the fastest of those installed on the first frames, int8
+            if it is close enough to float32. Defaults to 'torch'.
         size (str, optional): Size of restored frames: '1920x1080', '1080p' (the width goes with
             it) or '2x', times the input's. What the network makes is resized to it. Defaults to
             None, as the network makes them.
@@ -112,7 +113,7 @@ class VideoRestorer:
             device = 'cpu'
         self.predictor = Predictor(model, device, tta, offload)
         if backend != 'auto':
-            self.predictor.check_backend(backend)
+            self.predictor.check_backend(backend, dtype)
 
     @property
     def network(self) -> nn.Module:

@@ -32,6 +32,11 @@ def computes_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def computes_int8() -> bool:
+    """Whether the processor has instructions for products of 8-bit integers (AVX-512 VNNI)."""
+    return torch.cpu._is_vnni_supported()
+
+
 def has_avx512() -> bool:
     """Whether the processor has AVX-512."""
     return torch.cpu._is_avx512_supported()
