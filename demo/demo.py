@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The demo: restore a real shot with bundled weights, and compare.
+"""The demo: restore a real shot, clean and compressed, with bundled weights, and compare.
 
 With --train, the whole way: train a small S2SVR and a BasicVSR on real clips, test both, restore a
 shot that neither saw. Everything goes through the commands that a user types: tools/compare.py, or
@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 DATA = Path('data/demo')
-SHIPPED = 's2svr_s_x4'
+# For clean frames, and for footage as people have it.
+SHIPPED = ('s2svr_s_x4', 's2svr_s_x4_video')
+# What is done to the shot: bicubic downsampling alone, and H.264 at CRF 23 after it.
+CLEAN, COMPRESSED = 'bi', 'crf23'
 # Trained by --train, with their configs.
 METHODS = {'BasicVSR': 'basicvsr_demo', 'S2SVR': 's2svr_demo'}
 # Shots of bikes.mp4, first frame and the one after the last. The street is kept for the test.
@@ -61,15 +64,21 @@ def restore(args: argparse.Namespace) -> None:
     """Restore the shot by tools/compare.py with bundled weights."""
     say('1/3 Clips')
     prepare_data()
-    say(f'2/3 {SHIPPED} on a shot that it never saw')
+    say('2/3 A shot that no network saw, clean and compressed')
     report = args.out / 'report'
-    pairs = DATA / 'val/lq', DATA / 'val/gt'
-    run('compare', '--model', SHIPPED, '--pairs', 'demo', *pairs, '--out', report)
+    models = [word for name in SHIPPED for word in ('--model', name)]
+    made = ('--clips', 'demo', DATA / 'val/gt', '--degrade', CLEAN, COMPRESSED)
+    run('compare', *models, *made, '--out', report)
     say('3/3 Video and picture')
-    results = report / 'results' / 'demo' / TEST_SHOT
-    folders = {name: results / name for name in ('bicubic', SHIPPED)}
-    video = write_video(folders[SHIPPED], args.out)
-    picture = write_picture(folders, args.out)
+    sets = {
+        kind: {
+            name: report / 'results' / f'demo, {kind}' / TEST_SHOT / name
+            for name in ('bicubic', *SHIPPED)
+        }
+        for kind in (CLEAN, COMPRESSED)
+    }
+    video = write_video(sets[COMPRESSED][SHIPPED[1]], args.out)
+    picture = write_picture(sets, args.out)
     print(f'restored shot: {video}\nside by side:  {picture}\nreport:        {report}/report.html')
 
 
@@ -86,7 +95,7 @@ def train_and_test(args: argparse.Namespace) -> None:
         scores[name] = test(name, args.out)
     folders = {name: args.out / name / TEST_SHOT for name in scores}
     video = write_video(folders['S2SVR'], args.out)
-    picture = write_picture(folders, args.out)
+    picture = write_picture({CLEAN: folders}, args.out)
     table = make_table(scores, iterations)
     (args.out / 'table.md').write_text(table)
     say(
@@ -266,23 +275,31 @@ def write_video(folder: Path, out: Path) -> Path:
     return path
 
 
-def write_picture(folders: dict[str, Path], out: Path) -> Path:
-    """Lay a part of one frame side by side, as each method has it, and the ground truth."""
+def write_picture(sets: dict[str, dict[str, Path]], out: Path) -> Path:
+    """Lay a part of one frame side by side, as each method has it, and the ground truth.
+
+    Each set, the frames of each method of one degradation, is a row.
+    """
     import cv2
     import numpy as np
 
-    folders = {**folders, 'ground truth': DATA / 'val/gt' / TEST_SHOT}
     top, left, height, width = CROP
-    panels = []
-    for name, folder in folders.items():
-        frames = load(folder)
-        part = frames[len(frames) // 2][top : top + height, left : left + width]
-        part = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-        label = np.full((28, part.shape[1], 3), 255, np.uint8)
-        cv2.putText(label, name, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
-        panels += [np.vstack((label, part)), np.full((part.shape[0] + 28, 6, 3), 255, np.uint8)]
+    rows = []
+    for kind, folders in sets.items():
+        panels = []
+        for name, folder in {**folders, 'ground truth': DATA / 'val/gt' / TEST_SHOT}.items():
+            frames = load(folder)
+            part = frames[len(frames) // 2][top : top + height, left : left + width]
+            part = cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+            panel = np.full((part.shape[0] + 28, part.shape[1] + 6, 3), 255, np.uint8)
+            panel[28:, :-6] = part
+            text = name if name == 'ground truth' else f'{name} ({kind})'
+            font = cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA
+            cv2.putText(panel, text, (6, 20), *font)
+            panels.append(panel)
+        rows.append(np.hstack(panels)[:, :-6])
     path = out / 'comparison.png'
-    save(path, np.hstack(panels[:-1]))
+    save(path, np.vstack(rows))
     return path
 
 

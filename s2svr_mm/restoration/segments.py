@@ -126,18 +126,11 @@ class FrameStream:
         return replace(frame, rgb=cv2.resize(frame.rgb, (width, height), interpolation=method))
 
 
-def restore_segments(
-    restorer: VideoRestorer,
-    stretch: Stretch,
-    sinks: Sequence[Sink],
-    parts: ResumeFolder,
-    beginning: Beginning,
-    claims: Claims,
-    bar: tqdm,
-) -> Ending:
-    """Restore all segments that are missing, beside other processes that do the same.
+@dataclass(frozen=True)
+class Work:
+    """A stretch whose segments are to be restored.
 
-    Args:
+    Attributes:
         restorer (VideoRestorer): The network with its settings.
         stretch (Stretch): The frames.
         sinks (Sequence[Sink]): Where restored frames go.
@@ -145,6 +138,22 @@ def restore_segments(
         beginning (Beginning): What was settled before.
         claims (Claims): Which segments are whose.
         bar (tqdm): Shows the progress.
+    """
+
+    restorer: VideoRestorer
+    stretch: Stretch
+    sinks: Sequence[Sink]
+    parts: ResumeFolder
+    beginning: Beginning
+    claims: Claims
+    bar: tqdm
+
+
+def restore_segments(work: Work) -> Ending:
+    """Restore all segments that are missing, beside other processes that do the same.
+
+    Args:
+        work (Work): What there is to do.
 
     Returns:
         Ending: What was learnt, by all processes.
@@ -153,27 +162,19 @@ def restore_segments(
         DataError: A frame can't be read, or there is none.
         FinishedElsewhereError: Others have made the output.
     """
-    with claims:
+    with work.claims as claims:
         while (first := claims.next_run()) is not None:
-            _restore_run(restorer, stretch, sinks, parts, beginning, claims, first, bar)
-    return _ending(stretch, claims)
+            _restore_run(work, first)
+    return _ending(work.stretch, work.claims)
 
 
-def _restore_run(
-    restorer: VideoRestorer,
-    stretch: Stretch,
-    sinks: Sequence[Sink],
-    parts: ResumeFolder,
-    beginning: Beginning,
-    claims: Claims,
-    first: int,
-    bar: tqdm,
-) -> None:
+def _restore_run(work: Work, first: int) -> None:
     """Restore segments in a row, from one on until the next one is done or another process's."""
+    stretch, sinks, claims = work.stretch, work.sinks, work.claims
     segments = claims.segments
     begin = segments.first_window(first)
     fresh = stretch.start + segments.frames_before(first)
-    stream = FrameStream(stretch, begin * segments.plan.step, beginning.size)
+    stream = FrameStream(stretch, begin * segments.plan.step, work.beginning.size)
     pending: deque[tuple[Frame, bool]] = deque()
     cuts: list[int] = []
     segment = first
@@ -201,7 +202,7 @@ def _restore_run(
                 cuts=tuple(cuts),
             )
             # First, for a segment whose input is not known is restored again.
-            writer.add(partial(parts.note, segment, note))
+            writer.add(partial(work.parts.note, segment, note))
             cuts.clear()
             each(lambda sink: sink.finish())
             writer.add(partial(claims.finish, segment, note))
@@ -218,7 +219,8 @@ def _restore_run(
             stopped = inside == 0 and following > first and not claims.proceed(following)
             return not stopped
 
-        restored = restorer.restore_windows(arriving(), beginning.decision, first > 0, proceed)
+        decision = work.beginning.decision
+        restored = work.restorer.restore_windows(arriving(), decision, first > 0, proceed)
         try:
             for number, window in enumerate(restored, first * segments.length):
                 if number % segments.length == 0:
@@ -233,7 +235,7 @@ def _restore_run(
                     each(partial(_write, frame, image))
                     resized += frame.index in stream.resized
                     stream.resized.discard(frame.index)
-                    writer.add(bar.update)
+                    writer.add(work.bar.update)
                 count += len(window)
         except DataError:
             # The input can be repaired, and then all that waits to be written is of use.

@@ -58,7 +58,7 @@ class RestoreSettings:
     Attributes:
         model (str): Name of a bundled network.
         device (str): 'auto', 'cpu', 'cuda' ...
-        dtype (str): 'auto', 'float32' or 'bfloat16'.
+        dtype (str): 'auto', 'float32', 'bfloat16' or 'int8'.
         backend (str): 'torch', 'openvino', 'onnxruntime' or 'auto'.
         window (int, optional): Frames that the network sees at once.
         tile (int, optional): Side of tiles in pixels; 0 for whole frames.
