@@ -72,7 +72,7 @@ def restore(args: argparse.Namespace) -> None:
     say('3/3 Video and picture')
     sets = {
         kind: {
-            name: report / 'results' / f'demo, {kind}' / TEST_SHOT / name
+            name: report / 'results' / f'demo {kind}' / TEST_SHOT / name
             for name in ('bicubic', *SHIPPED)
         }
         for kind in (CLEAN, COMPRESSED)

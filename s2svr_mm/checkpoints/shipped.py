@@ -21,7 +21,7 @@ MODEL_LIST = 'models.json'
 # What `s2svr restore` and `restore_video` take where no model is named; where a size is asked for,
 # by scale.
 DEFAULT_MODEL = 's2svr_s_x2_video'
-DEFAULT_MODELS = {1: 's2svr_s_compress', 2: DEFAULT_MODEL, 4: 's2svr_s_x4'}
+DEFAULT_MODELS = {1: 's2svr_s_compress', 2: DEFAULT_MODEL, 4: 's2svr_s_x4_video'}
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _compare(args: argparse.Namespace) -> None:
     from ..utils.files import output_folder
 
     made = [
-        (name if len(args.degrade) == 1 else f'{name}, {kind}', gt, kind)
+        (name if len(args.degrade) == 1 else f'{name} {kind}', gt, kind)
         for name, gt in args.clips
         for kind in args.degrade
     ]

@@ -143,7 +143,7 @@ def test_each_degradation_is_a_set_of_its_own(run_tool, models, clip_pairs, tmp_
     )
     assert result.status == 0, result.output
     sets = {row['set'] for row in csv.DictReader((tmp_path / 'out/results.csv').open())}
-    assert sets == {'own, bi', 'own, crf23'}
+    assert sets == {'own bi', 'own crf23'}
 
 
 def test_bad_input_is_one_message(run_tool, models, clip_pairs, tmp_path):

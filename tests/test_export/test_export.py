@@ -61,7 +61,7 @@ def test_bundled_networks(name):
     network = load_model(name)
     exported = export_network(network, name)
     outside = exported.manifest['flow_outside']
-    assert ('DISFlow' in outside) if name == 's2svr_s_x2_video' else outside is None
+    assert ('DISFlow' in outside) if name.endswith('_video') else outside is None
     assert ('flow' in exported.graphs) == (outside is None)
     assert_equal_to(network, exported)
 

@@ -33,6 +33,7 @@ class Bounds:
 BOUNDS = {
     's2svr_s_x4': Bounds(drift=3.5, fading=0.6, flat=0.1),
     's2svr_s_x2_video': Bounds(drift=2.6, fading=0.3, flat=0.5),
+    's2svr_s_x4_video': Bounds(drift=1.8, fading=0.4, flat=0.55),
     's2svr_s_compress': Bounds(drift=1.2, fading=0.75, flat=0.35),
     's2svr_s_deblur': Bounds(drift=1.1, fading=1.0, flat=0.25),
 }

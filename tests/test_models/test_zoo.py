@@ -114,6 +114,7 @@ def moving_photograph(t, size):
 DEGRADATIONS = {
     's2svr_s_x4': (dict(type='BicubicDownsample', scale=4), 0.5),
     's2svr_s_x2_video': (dict(type='BicubicDownsample', scale=2), 0.5),
+    's2svr_s_x4_video': (dict(type='BicubicDownsample', scale=4), 0.4),
     # Learnt on frames that were converted too dark, it gains little on others (its card).
     's2svr_s_compress': (dict(type='CompressVideo', qp=37), 0.05),
     's2svr_s_deblur': (dict(type='AverageMotionBlur', num_frames=5), 0.5),
@@ -140,7 +141,7 @@ def test_bundled_models_are_what_their_data_say(name):
 def test_models_that_come_along_restore(name):
     degradation, gain = DEGRADATIONS[name]
     # One learnt from natural video alone, and what has clean edges gains little there (its card).
-    scene = moving_photograph if name == 's2svr_s_x2_video' else moving_shapes
+    scene = moving_photograph if name.endswith('_video') else moving_shapes
     clip = TRANSFORMS.build(degradation)(dict(gt=list(scene(11, 96))))
     lq, gt = clip['img'], np.stack(clip['gt'])
     frames = torch.from_numpy(np.stack(lq)).permute(0, 3, 1, 2)[None].float() / 255

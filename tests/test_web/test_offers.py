@@ -77,7 +77,7 @@ def test_the_command_means_what_the_page_does(given):
         ({'end': 3}, 'frames 3:3'),
         ({'suffix': '.exe'}, '.exe files are not written'),
         ({'suffix': '/../x.mp4'}, 'files are not written'),
-        ({'dtype': 'int8'}, 'dtype'),
+        ({'dtype': 'int4'}, 'dtype'),
         ({'size_change': 'split'}, 'size_change'),
         ({'memory': 0}, 'memory'),
         ({'size': '1080'}, "a size is 1920x1080, 1080p or 2x, but got '1080'"),
