@@ -1,4 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import re
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ from helpers.tool_process import CHECKOUT
 
 def psnr_of(table):
     """PSNR of each method in one of a report's tables."""
-    cells = [line.split('|') for line in table.splitlines() if line.startswith('| ')]
-    return {row[1].strip(): float(row[2].strip(' *')) for row in cells if row[1:2] != [' method ']}
+    rows = (re.split(r' *\| *', line) for line in table.splitlines() if line.startswith('| '))
+    return {row[1]: float(row[2].strip('*')) for row in rows if re.match(r'\*?\*?\d', row[2])}
 
 
 @pytest.mark.slow

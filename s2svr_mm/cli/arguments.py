@@ -146,7 +146,7 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         choices=['auto', 'float32', 'bfloat16', 'int8'],
         default=dtype,
         help='auto: bfloat16 where the device has it and the first frames stay within 0.05 dB; '
-        'int8: by another --backend than torch (default: %(default)s)',
+        'int8: needs --backend openvino, onnxruntime or auto (default: %(default)s)',
     )
     group.add_argument(
         '--backend',

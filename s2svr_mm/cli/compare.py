@@ -123,6 +123,8 @@ def _compare(args: argparse.Namespace) -> None:
             data.check_exists(name, path)
     networks = load_methods(args.model, **restorer_settings(args))
     scale, root = networks[0].scale, Path(args.out)
+    for name, _, kind in made:
+        data.check_degradation(name, kind, scale)
     with output_folder(root):
         clips = [
             clip

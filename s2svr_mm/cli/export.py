@@ -22,11 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--int8',
-        nargs='?',
-        const='',
+        action='store_true',
+        help='convolutions in 8-bit integers, by ranges that are known for the bundled models',
+    )
+    parser.add_argument(
+        '--calibrate',
         metavar='CLIPS',
-        help='convolutions in 8-bit integers; the ranges of values inside are those known of a '
-        'bundled model, or found on CLIPS, a folder of clips such as the network is to restore',
+        help='with --int8: find the ranges on CLIPS, a folder of clips such as the network is to '
+        'restore',
     )
 
 
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
             if bundled
             else f'{args.network} is a config: --checkpoint names its weights'
         )
+    if args.calibrate and not args.int8:
+        raise ConfigError('--calibrate goes with --int8')
     from ..registration import register
 
     register()
@@ -52,9 +57,9 @@ def run(args: argparse.Namespace) -> None:
     check_folder(args.out)
     network = load_model(args.network, args.checkpoint)
     ranges = None
-    if args.int8:
-        ranges = observe_ranges(check_exportable(network), read_clips(args.int8))
-    elif args.int8 is not None:
+    if args.calibrate:
+        ranges = observe_ranges(check_exportable(network), read_clips(args.calibrate))
+    elif args.int8:
         ranges = bundled_ranges(network)
     name = args.network if bundled else Path(args.network).stem
     exported = export_network(network, name, ranges)

@@ -98,6 +98,24 @@ def paired_clips(
     return clips
 
 
+def check_degradation(group: str, degradation: str, scale: int) -> None:
+    """Refuse a degradation that is unknown, or does not go with a scale.
+
+    Args:
+        group (str): Name of the set.
+        degradation (str): See :func:`.preparation.degradations.check_name`.
+        scale (int): Size of the ground truth over that of the input.
+
+    Raises:
+        ConfigError: It can't be used.
+    """
+    try:
+        check_name(degradation)
+        check_scale(degradation, scale)
+    except ConfigError as error:
+        raise ConfigError(f'{group}: --degrade: {error}') from None
+
+
 def degraded_clips(
     group: str,
     gt: str,
@@ -128,11 +146,7 @@ def degraded_clips(
         ConfigError: The degradation is unknown, or does not go with the scale.
         DataError: The clips are missing, damaged or too short.
     """
-    try:
-        check_name(degradation)
-        check_scale(degradation, scale)
-    except ConfigError as error:
-        raise ConfigError(f'{group}: --degrade: {error}') from None
+    check_degradation(group, degradation, scale)
     check_exists(group, gt)
     clips = []
     found = tqdm(

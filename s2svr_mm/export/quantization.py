@@ -1,9 +1,10 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """The recurrence of a network with convolutions in 8-bit integers.
 
-Each such convolution rounds its input to 256 levels of a range, and its weights to 255 levels for
-each output channel (Jacob et al., CVPR 2018). All else stays in float32: states, gates, skips and
-sums, the flow, the detail branch, and the convolutions that read frames or write the residual.
+Each such convolution rounds its input to 256 levels of a range, and its weights to 127 levels for
+each output channel (Jacob et al., CVPR 2018): with more, sums of two products overflow 16 bits on
+x86 processors without VNNI. All else stays in float32: states, gates, skips and sums, the flow, the
+detail branch, and the convolutions that read frames, given or restored, or write the residual.
 """
 
 import copy
@@ -13,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.files import weights_digest
@@ -26,6 +26,7 @@ from ..models.s2svr_net import S2SVRNet
 # Of the bundled networks, by the digest of their weights.
 RANGES = FOLDER / 'int8_ranges.json'
 _LEVELS = 255
+_LARGEST_WEIGHT = 63
 # Of a clip, to find ranges.
 _FRAMES, _SIDE = 8, 192
 
@@ -36,8 +37,8 @@ Ranges = Mapping[str, tuple[float, float]]
 class QuantizedConv2d(nn.Module):
     """A convolution whose input and weights are rounded to 8 bits, computed in float32.
 
-    An exporter to ONNX writes the rounding as QuantizeLinear and DequantizeLinear, by which back
-    ends know that integers do.
+    An exporter to ONNX writes the rounding as QuantizeLinear and DequantizeLinear, which tell back
+    ends to compute with integers.
 
     Args:
         conv (nn.Conv2d): The convolution.
@@ -56,7 +57,7 @@ class QuantizedConv2d(nn.Module):
         self.step = max((high - low) / _LEVELS, 1e-8)
         self.zero = round(-low / self.step)
         largest = conv.weight.detach().abs().amax((1, 2, 3))
-        self.register_buffer('steps', largest.clamp_min(1e-8) / 127)
+        self.register_buffer('steps', largest.clamp_min(1e-8) / _LARGEST_WEIGHT)
         self.register_buffer('zeros', torch.zeros(len(largest), dtype=torch.int32))
 
     @property
@@ -77,22 +78,25 @@ class QuantizedConv2d(nn.Module):
         weight = torch.fake_quantize_per_channel_affine(
             self.conv.weight, self.steps, self.zeros, 0, -128, 127
         )
-        conv = self.conv
-        return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding)
+        return self.conv._conv_forward(x, weight, self.conv.bias)
 
 
 def quantized_convolutions(network: S2SVRNet) -> dict[str, nn.Conv2d]:
     """Return the convolutions that are computed in integers, by name."""
     convs = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
-    last = [name for name in convs if name.startswith('decoder.output.')][-1]
-    kept = (
-        'flow_estimator.',
-        'details.',
+    output = [name for name in convs if name.startswith('decoder.output.')]
+    feedback = [name for name in convs if name.startswith('decoder.feedback.')]
+    kept = {
         'encoder.forward_layer.gru.input_gates',
         'encoder.backward_layer.gru.input_gates',
-        last,
-    )
-    return {name: conv for name, conv in convs.items() if not name.startswith(kept)}
+        feedback[0],
+        output[-1],
+    }
+    return {
+        name: conv
+        for name, conv in convs.items()
+        if name not in kept and not name.startswith(('flow_estimator.', 'details.'))
+    }
 
 
 @torch.no_grad()
@@ -107,7 +111,7 @@ def observe_ranges(network: S2SVRNet, clips: Iterable[Tensor]) -> Ranges:
         Ranges: Least and greatest values that were seen.
 
     Raises:
-        ConfigError: There are no clips.
+        ConfigError: There are no clips of two frames or more.
     """
     seen: dict[str, list[Tensor]] = defaultdict(list)
     convs = quantized_convolutions(network)
@@ -123,13 +127,14 @@ def observe_ranges(network: S2SVRNet, clips: Iterable[Tensor]) -> Ranges:
     finally:
         for hook in hooks:
             hook.remove()
-    if not seen:
-        raise ConfigError('there are no clips to find the ranges of int8 from')
-    # The attention of a clip of one layer is never called.
+    # What reads the restored frame after is not called for a single frame.
+    if seen.keys() != convs.keys():
+        raise ConfigError(
+            'the ranges of int8 are found on clips of two frames or more: there are none'
+        )
     return {
         name: (float(torch.stack(seen[name]).min()), float(torch.stack(seen[name]).max()))
         for name in convs
-        if name in seen
     }
 
 
@@ -163,26 +168,26 @@ def quantize(network: S2SVRNet, ranges: Ranges) -> S2SVRNet:
     """
     copied = copy.deepcopy(network)
     for name, conv in quantized_convolutions(copied).items():
-        if name in ranges:
-            copied.set_submodule(name, QuantizedConv2d(conv, *ranges[name]))
+        copied.set_submodule(name, QuantizedConv2d(conv, *ranges[name]))
     return copied
 
 
 def bundled_ranges(network: nn.Module) -> Ranges:
-    """Return the ranges that are known of a network's very weights.
+    """Return the ranges that are known for exactly the weights of a network.
 
     Args:
         network (nn.Module): The network.
 
     Raises:
-        ConfigError: None are.
+        ConfigError: The weights are not those of a bundled network.
     """
     known = json.loads(RANGES.read_text(encoding='utf-8'))
     found = known.get(weights_digest(network))
     if found is None:
         names = ', '.join(sorted(entry['name'] for entry in known.values()))
         raise ConfigError(
-            'int8 needs the ranges of the values inside a network, which are known of the bundled '
-            f'networks alone ({names}): take --dtype float32 for another one'
+            'int8 needs the ranges of the values inside a network, which are known for the bundled '
+            f'networks alone ({names}). Restore with another one in float32; s2svr export finds '
+            'ranges by --int8 --calibrate CLIPS'
         )
     return {name: (low, high) for name, (low, high) in found['ranges'].items()}

@@ -152,7 +152,9 @@ def decide(predictor: Predictor, frames: Sequence[np.ndarray], settings: Setting
         NotEnoughMemoryError: Not even the smallest windows and tiles fit.
     """
     dtype, backend, notes = _choose_dtype_and_backend(predictor, frames, settings)
-    plan, plan_notes = _plan(predictor, frames[0], settings, backend)
+    # bfloat16 needs less than float32; what is chosen by itself is to fit in either.
+    planned = 'float32' if (settings.dtype, dtype) == ('auto', 'bfloat16') else dtype
+    plan, plan_notes = _plan(predictor, frames[0], settings, (planned, backend))
     height, width = frames[0].shape[:2]
     made = predictor.scale * height, predictor.scale * width
     wanted = settings.output_size(height, width) or made
@@ -171,7 +173,7 @@ def _choose_dtype_and_backend(
     if settings.backend == 'torch' or settings.dtype == 'bfloat16':
         dtype, notes = _dtype(predictor, clip, settings.dtype)
         return dtype, 'torch', notes
-    kinds, notes = _kinds(predictor, clip, settings.dtype)
+    kinds, notes = _candidates(predictor, clip, settings.dtype)
     if kinds == [(kinds[0][0], 'torch')]:
         notes.append('no back end but torch can run this network here: torch')
     if len(kinds) == 1:
@@ -185,14 +187,16 @@ def _choose_dtype_and_backend(
         f'{1000 * seconds[dtype, backend] / clip.shape[1]:.1f} ms by {backend} in {dtype}'
         for dtype, backend in kinds
     )
-    notes.append(f'a frame of {clip.shape[4]}x{clip.shape[3]} takes {listed}: {chosen[1]}')
+    notes.append(
+        f'a frame of {clip.shape[4]}x{clip.shape[3]} takes {listed}: {chosen[1]} in {chosen[0]}'
+    )
     return *chosen, [*notes, *_hints_on(chosen[0])]
 
 
-def _kinds(
+def _candidates(
     predictor: Predictor, clip: Tensor, dtype: str
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """List the types and back ends that the fastest is chosen of."""
+    """List the types and back ends among which the fastest is chosen."""
     kinds: list[tuple[str, str]] = []
     notes: list[str] = []
     if dtype != 'int8':
@@ -200,7 +204,7 @@ def _kinds(
         kinds = [(of_torch, 'torch')]
         kinds += [('float32', backend) for backend in predictor.usable_backends()[1:]]
     elif len(predictor.usable_backends('int8')) == 1:
-        # Says why.
+        # Raises the reason.
         predictor.check_backend('openvino', 'int8')
     if dtype != 'float32':
         for backend in predictor.usable_backends('int8')[1:]:
@@ -214,7 +218,7 @@ def _kinds(
 def _hints_on(dtype: str) -> list[str]:
     if dtype != 'int8' or computes_int8():
         return []
-    return ['this processor has no instructions for int8 (VNNI): float32 may be faster']
+    return ['this processor has no AVX-512 VNNI: int8 may be slower than float32']
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -229,7 +233,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def _plan(
-    predictor: Predictor, frame: np.ndarray, settings: Settings, backend: str
+    predictor: Predictor, frame: np.ndarray, settings: Settings, kind: tuple[str, str]
 ) -> tuple[TilingPlan, list[str]]:
     windows = windows_of(settings, requirements_of(predictor.network).stride)
     tiles = _tiles(settings, max(frame.shape[:2]))
@@ -245,7 +249,7 @@ def _plan(
         (frame.shape[0], frame.shape[1]),
         predictor.scale,
         frame.itemsize,
-        predictor.cost('float32' if settings.dtype == 'auto' else settings.dtype, backend),
+        predictor.cost(*kind),
         budget,
         host_budget,
         windows,

@@ -101,7 +101,7 @@ class Predictor:
 
         Args:
             backend (str): One of ``export.backends.BACKENDS``.
-            dtype (str): What it is to compute in; int8 is not possible with any network. Defaults
+            dtype (str): What it is to compute in; int8 needs a bundled network. Defaults
                 to 'float32'.
 
         Raises:

@@ -34,7 +34,7 @@ from .planning import CHECK_FRAMES, Decision
 from .restorer import VideoRestorer
 from .resume import Beginning, Ending, ResumeFolder
 from .scene_cuts import REACH
-from .segments import Stretch, Work, check_segments, restore_segments
+from .segments import SegmentJob, Stretch, check_segments, restore_segments
 from .sinks import COMPARISONS, FolderSink, VideoSink
 from .summary import Summary, joined
 from .windows import Segments
@@ -277,8 +277,8 @@ def _restore_stretch(
         restoring = time.monotonic()
         with _bar(stretch, resumed, beginning.decision, restorer, progress) as bar:
             claims.on_found = bar.update
-            work = Work(restorer, stretch, sinks, parts, beginning, claims, bar)
-            ending = restore_segments(work)
+            job = SegmentJob(restorer, stretch, sinks, parts, beginning, claims, bar)
+            ending = restore_segments(job)
     restoring = time.monotonic() - restoring
     return _Restored(stretch, parts, sinks, beginning, ending, resumed, began, restoring)
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import DataError
 from ..export.backends import EXTRAS
+from ..export.quantization import bundled_ranges
 from .defaults import TILE_OVERLAP
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
@@ -139,6 +140,8 @@ class VideoRestorer:
         """All that the result depends on beside the frames, as plain data."""
         settings = asdict(self.settings)
         del settings['memory_limit'], settings['processes']
+        if self.settings.dtype == 'int8':
+            settings['ranges'] = [list(ends) for ends in bundled_ranges(self.network).values()]
         return {
             'weights': self.predictor.fingerprint(),
             'device': self.device.type,

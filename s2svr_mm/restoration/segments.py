@@ -127,7 +127,7 @@ class FrameStream:
 
 
 @dataclass(frozen=True)
-class Work:
+class SegmentJob:
     """A stretch whose segments are to be restored.
 
     Attributes:
@@ -149,11 +149,11 @@ class Work:
     bar: tqdm
 
 
-def restore_segments(work: Work) -> Ending:
+def restore_segments(job: SegmentJob) -> Ending:
     """Restore all segments that are missing, beside other processes that do the same.
 
     Args:
-        work (Work): What there is to do.
+        job (SegmentJob): What there is to do.
 
     Returns:
         Ending: What was learnt, by all processes.
@@ -162,19 +162,19 @@ def restore_segments(work: Work) -> Ending:
         DataError: A frame can't be read, or there is none.
         FinishedElsewhereError: Others have made the output.
     """
-    with work.claims as claims:
+    with job.claims as claims:
         while (first := claims.next_run()) is not None:
-            _restore_run(work, first)
-    return _ending(work.stretch, work.claims)
+            _restore_run(job, first)
+    return _ending(job.stretch, job.claims)
 
 
-def _restore_run(work: Work, first: int) -> None:
+def _restore_run(job: SegmentJob, first: int) -> None:
     """Restore segments in a row, from one on until the next one is done or another process's."""
-    stretch, sinks, claims = work.stretch, work.sinks, work.claims
+    stretch, sinks, claims = job.stretch, job.sinks, job.claims
     segments = claims.segments
     begin = segments.first_window(first)
     fresh = stretch.start + segments.frames_before(first)
-    stream = FrameStream(stretch, begin * segments.plan.step, work.beginning.size)
+    stream = FrameStream(stretch, begin * segments.plan.step, job.beginning.size)
     pending: deque[tuple[Frame, bool]] = deque()
     cuts: list[int] = []
     segment = first
@@ -202,7 +202,7 @@ def _restore_run(work: Work, first: int) -> None:
                 cuts=tuple(cuts),
             )
             # First, for a segment whose input is not known is restored again.
-            writer.add(partial(work.parts.note, segment, note))
+            writer.add(partial(job.parts.note, segment, note))
             cuts.clear()
             each(lambda sink: sink.finish())
             writer.add(partial(claims.finish, segment, note))
@@ -219,8 +219,8 @@ def _restore_run(work: Work, first: int) -> None:
             stopped = inside == 0 and following > first and not claims.proceed(following)
             return not stopped
 
-        decision = work.beginning.decision
-        restored = work.restorer.restore_windows(arriving(), decision, first > 0, proceed)
+        decision = job.beginning.decision
+        restored = job.restorer.restore_windows(arriving(), decision, first > 0, proceed)
         try:
             for number, window in enumerate(restored, first * segments.length):
                 if number % segments.length == 0:
@@ -235,7 +235,7 @@ def _restore_run(work: Work, first: int) -> None:
                     each(partial(_write, frame, image))
                     resized += frame.index in stream.resized
                     stream.resized.discard(frame.index)
-                    writer.add(work.bar.update)
+                    writer.add(job.bar.update)
                 count += len(window)
         except DataError:
             # The input can be repaired, and then all that waits to be written is of use.

@@ -33,7 +33,7 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def computes_int8() -> bool:
-    """Whether the processor has instructions for products of 8-bit integers (AVX-512 VNNI)."""
+    """Whether the processor has AVX-512 VNNI, instructions for products of 8-bit integers."""
     return torch.cpu._is_vnni_supported()
 
 

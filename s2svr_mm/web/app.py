@@ -289,8 +289,8 @@ def create_app(
         max_upload (int): Bytes that an upload has at most.
 
     Returns:
-        Starlette: The application. News are sent to pages until ``app.state.is_ending()``, which a
-        server may set, says True.
+        Starlette: The application. Events are sent to pages until ``app.state.is_ending()``, which
+        a server may replace, returns True.
     """
 
     async def user_error(request: Request, error: Exception) -> Response:

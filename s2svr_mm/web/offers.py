@@ -29,7 +29,7 @@ _TASKS = {
 
 
 def list_tasks() -> list[dict[str, Any]]:
-    """Return what there are bundled networks for.
+    """List the tasks of the bundled networks.
 
     Returns:
         list[dict]: Of each task its ``label``, a line ``about`` it and the
@@ -38,11 +38,11 @@ def list_tasks() -> list[dict[str, Any]]:
     """
     order = list(_TASKS)
 
-    def place(model: BundledModel) -> tuple[int, int]:
+    def sort_key(model: BundledModel) -> tuple[int, int]:
         return order.index(model.task) if model.task in order else len(order), model.scale
 
     tasks: dict[str, dict[str, Any]] = {}
-    for model in sorted(map(bundled_model, list_models()), key=place):
+    for model in sorted(map(bundled_model, list_models()), key=sort_key):
         label, about = _TASKS.get(model.task, (model.task.capitalize(), model.about))
         label = label.format(scale=model.scale)
         # Networks of one button, such as two that enlarge four times, are one task.

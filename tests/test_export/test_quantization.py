@@ -15,13 +15,13 @@ from s2svr_mm.restoration import planning
 from s2svr_mm.restoration.restorer import VideoRestorer
 from s2svr_mm.utils.metrics import psnr
 
-pytest.importorskip('onnx')
+onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 pytest.importorskip('openvino')
 
-from s2svr_mm.export.conversion import export_network
-from s2svr_mm.export.network import OnnxNet
-from s2svr_mm.export.quantization import (
+from s2svr_mm.export.conversion import export_network  # noqa: E402
+from s2svr_mm.export.network import OnnxNet  # noqa: E402
+from s2svr_mm.export.quantization import (  # noqa: E402
     RANGES,
     QuantizedConv2d,
     bundled_ranges,
@@ -59,9 +59,9 @@ def test_arithmetic_is_that_of_integers(low, high):
     zero = round(-low_ / step)
     levels = np.clip(np.rint(x.double().numpy() / step) + zero, 0, 255) - zero
     weights = conv.weight.detach().double()
-    steps = weights.abs().amax((1, 2, 3)) / 127
+    steps = weights.abs().amax((1, 2, 3)) / 63
     whole = torch.round(weights / steps[:, None, None, None])
-    assert whole.abs().max() == 127
+    assert whole.abs().max() == 63
     sums = nn.functional.conv2d(torch.from_numpy(levels), whole, padding=1)
     assert torch.equal(sums, sums.round())
     expected = sums * (step * steps)[:, None, None] + conv.bias.double()[:, None, None]
@@ -85,10 +85,11 @@ def test_ranges_are_those_of_the_inputs(clip):
         network(clip)
     hook.remove()
     low, high = ranges['decoder.output.convs.0']
-    assert low <= min(float(x.min()) for x in seen)
+    assert low == pytest.approx(min(float(x.min()) for x in seen))
     assert high == pytest.approx(max(float(x.max()) for x in seen))
-    with pytest.raises(ConfigError, match='no clips'):
-        observe_ranges(network, [])
+    for nothing in ([], [clip[:, :1]]):
+        with pytest.raises(ConfigError, match='of two frames or more'):
+            observe_ranges(network, nothing)
 
 
 def test_what_touches_frames_and_flow_stays_in_float(bundled):
@@ -97,6 +98,8 @@ def test_what_touches_frames_and_flow_stays_in_float(bundled):
     assert 'decoder.output.convs.2' not in names
     assert 'decoder.output.convs.1' in names
     assert 'encoder.forward_layer.gru.input_gates' not in names
+    assert 'decoder.feedback.convs.0' not in names
+    assert 'decoder.feedback.convs.1' in names
     assert 'encoder.layers.0.gru.input_gates' in names
     before = bundled.state_dict()
     changed = quantize(bundled, bundled_ranges(bundled))
@@ -120,6 +123,12 @@ def test_back_ends_compute_what_torch_simulates(bundled, clip, backend):
     with torch.inference_mode(False):
         exported = export_network(bundled, 'x2', ranges)
     assert exported.manifest['dtype'] == 'int8'
+    rounded = sum(
+        node.op_type == 'QuantizeLinear'
+        for graph in exported.graphs.values()
+        for node in onnx.load_from_string(graph).graph.node
+    )
+    assert rounded >= len(ranges)
     restored = OnnxNet(exported, backend, bundled.compute_flow)(clip).clamp(0, 1)
     exact = bundled(clip).clamp(0, 1)
     simulated = quantize(bundled, ranges)(clip).clamp(0, 1)
@@ -162,11 +171,11 @@ def test_auto_takes_int8_if_it_is_fast_and_close(bundled, monkeypatch):
     assert decision.dtype != 'int8'
 
 
-def test_a_processor_without_its_instructions_is_told_to_be_slow(bundled, monkeypatch):
+def test_note_on_a_processor_without_vnni(bundled, monkeypatch):
     monkeypatch.setattr(planning, 'computes_int8', lambda: False)
     restorer = VideoRestorer(bundled, **QUICK, backend='openvino', dtype='int8')
     decision = restorer.decide(moving_clip(2, 24, 32))
-    assert 'no instructions for int8' in decision.notes[-1]
+    assert 'no AVX-512 VNNI' in decision.notes[-1]
 
 
 def test_what_has_no_int8(bundled):
@@ -182,7 +191,7 @@ def test_what_has_no_int8(bundled):
 def test_export_of_own_ranges(tmp_path):
     write_frames(tmp_path / 'clips' / 'walk', moving_clip(3, 40, 48))
     out = str(tmp_path / 'net')
-    main(['export', 's2svr_s_x2_video', out, '--int8', str(tmp_path / 'clips')])
+    main(['export', 's2svr_s_x2_video', out, '--int8', '--calibrate', str(tmp_path / 'clips')])
     own = json.loads((tmp_path / 'net' / 'manifest.json').read_text())
     main(['export', 's2svr_s_x2_video', out, '--int8'])
     known = json.loads((tmp_path / 'net' / 'manifest.json').read_text())

@@ -75,7 +75,7 @@ def test_auto_takes_what_is_fastest_and_names_it(network, monkeypatch, fastest):
     assert f'a frame of 53x37 takes {25 if fastest == "torch" else 50}.0 ms by torch' in str(
         decision.notes
     )
-    assert decision.notes[-1].endswith(f': {fastest}')
+    assert decision.notes[-1].endswith(f': {fastest} in {decision.dtype}')
 
 
 def test_auto_takes_torch_where_nothing_else_can(network, monkeypatch):
@@ -100,7 +100,7 @@ def test_time_is_the_shortest_of_calls_after_the_first(monkeypatch):
     ('settings', 'message'),
     [
         (dict(backend='tensorrt'), 'openvino'),
-        (dict(backend='openvino', dtype='bfloat16'), 'float32, not in bfloat16'),
+        (dict(backend='openvino', dtype='bfloat16'), 'float32 or int8, not in bfloat16'),
     ],
 )
 def test_impossible_settings(network, settings, message):

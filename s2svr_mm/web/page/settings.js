@@ -15,7 +15,7 @@ const FIELDS = [
   ['first', 'From frame', number({ min: '0', step: '1', placeholder: '0' }), null],
   ['end', 'To before frame', number({ min: '1', step: '1', placeholder: 'the end' }), null],
   ['device', 'Device', choices(['auto', 'a GPU if there is one'], ['cpu', 'CPU'], ['cuda', 'GPU']), 'auto'],
-  ['dtype', 'Precision', choices(['auto', 'fast, if exact enough'], ['float32', 'float32'], ['bfloat16', 'bfloat16'], ['int8', 'int8, not by torch']), 'auto'],
+  ['dtype', 'Precision', choices(['auto', 'fast, if exact enough'], ['float32', 'float32'], ['bfloat16', 'bfloat16'], ['int8', 'int8 (not with torch)']), 'auto'],
   ['backend', 'Back end', choices(['torch', 'torch'], ['auto', 'the fastest installed'], ['openvino', 'OpenVINO (CPU)'], ['onnxruntime', 'ONNX Runtime (CPU)']), 'torch'],
   ['window', 'Window, frames', number({ min: '1', step: '1', placeholder: 'as memory allows' }), null],
   ['tile', 'Tile side, pixels', number({ min: '0', step: '4', placeholder: 'as memory allows' }), null],
