@@ -220,7 +220,7 @@ def test_nan_of_a_network():
 
 def test_bad_arguments():
     for kwargs, message in (
-        (dict(dtype='int8'), 'dtype must be'),
+        (dict(dtype='int4'), 'dtype must be'),
         (dict(window=4, overlap=4), 'more than the overlap'),
         (dict(window=0, overlap=None), 'at least 1'),
         (dict(overlap=-1), 'not be negative'),
