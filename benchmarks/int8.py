@@ -8,8 +8,10 @@ python benchmarks/int8.py data/clips/val/gt
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +71,7 @@ def main() -> None:
         found = []
         for path in paths:
             truth, degraded = degrade(part(path, args.frames, args.side), kind, network.scale)
-            found.append([psnr(restore(r, degraded), truth).mean() for r in restorers])
+            found.append([psnr_of_frames(r, degraded, truth).mean() for r in restorers])
         exact, rounded = np.mean(found, axis=0)
         lost = [a - b for a, b in found]
         cells = [f'`{name}`', kind, f'{exact:.3f}', f'{rounded:.3f}', f'{exact - rounded:.3f}']
@@ -78,8 +80,9 @@ def main() -> None:
             frames = part(paths[0], args.frames, args.side)
             forth_and_back = list(islice(cycle([*frames, *frames[-2:0:-1]]), args.long + 6))
             truth, degraded = degrade(forth_and_back, kind, network.scale)
-            a, b = (psnr(restore(r, degraded), truth) for r in restorers)
-            early, late = (a - b)[20:40].mean(), (a - b)[-20:].mean()
+            exact, rounded = (psnr_of_frames(r, degraded, truth) for r in restorers)
+            loss = exact - rounded
+            early, late = loss[20:40].mean(), loss[-20:].mean()
             cells.append(f'{early:.3f}, {late:.3f}')
         print('| ' + ' | '.join(cells) + ' |', flush=True)
 
@@ -96,23 +99,25 @@ def part(path: str, frames: int, side: int) -> list[np.ndarray]:
     return found
 
 
-def degrade(frames: list[np.ndarray], kind: str, scale: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return ground truth, and what a network gets of it, uint8."""
+def degrade(
+    frames: Sequence[np.ndarray], kind: str, scale: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return ground truth, and what a network gets of it."""
     from s2svr_mm.datasets.preparation.degradations import degrade_frames
+    from s2svr_mm.io.images import to_uint8
 
     pairs = list(degrade_frames(frames, kind, scale))
-    degraded = [np.clip(np.rint(lq), 0, 255).astype(np.uint8) for _, lq in pairs]
-    return np.stack([gt for gt, _ in pairs]).astype(np.float64), degraded
+    return [gt for gt, _ in pairs], [to_uint8(lq) for _, lq in pairs]
 
 
-def restore(restorer: 'VideoRestorer', frames: list[np.ndarray]) -> np.ndarray:  # noqa: F821
-    """Restore a clip as a whole."""
-    return np.stack(list(restorer.restore(frames))).astype(np.float64)
+def psnr_of_frames(
+    restorer: Any, frames: Sequence[np.ndarray], truth: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Restore a clip as a whole; return the PSNR of each frame."""
+    from s2svr_mm.utils.metrics import psnr
 
-
-def psnr(restored: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """PSNR of each frame."""
-    return 10 * np.log10(255**2 / np.square(restored - truth).mean((1, 2, 3)))
+    restored = restorer.restore(frames)
+    return np.array([psnr(a, b) for a, b in zip(restored, truth, strict=True)])
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from typing import Any
 
@@ -169,15 +169,16 @@ def _choose_dtype_and_backend(
     if settings.backend in EXTRAS:
         dtype = 'float32' if settings.dtype == 'auto' else settings.dtype
         return dtype, settings.backend, _hints_on(dtype)
-    clip = predictor.to_tensor([_centre(f, _CHECK_SIDE) for f in frames[:CHECK_FRAMES]])
+    trial = _Trial(predictor, frames)
     if settings.backend == 'torch' or settings.dtype == 'bfloat16':
-        dtype, notes = _dtype(predictor, clip, settings.dtype)
+        dtype, notes = _dtype(trial, settings.dtype)
         return dtype, 'torch', notes
-    kinds, notes = _candidates(predictor, clip, settings.dtype)
+    kinds, notes = _candidates(trial, settings.dtype)
     if kinds == [(kinds[0][0], 'torch')]:
         notes.append('no back end but torch can run this network here: torch')
     if len(kinds) == 1:
         return *kinds[0], [*notes, *_hints_on(kinds[0][0])]
+    clip = trial.clip
     seconds = {
         (dtype, backend): _seconds(partial(predictor.predict, clip, dtype, backend))
         for dtype, backend in kinds
@@ -193,25 +194,46 @@ def _choose_dtype_and_backend(
     return *chosen, [*notes, *_hints_on(chosen[0])]
 
 
-def _candidates(
-    predictor: Predictor, clip: Tensor, dtype: str
-) -> tuple[list[tuple[str, str]], list[str]]:
+class _Trial:
+    """The middle of the first frames, on which types and back ends are tried."""
+
+    def __init__(self, predictor: Predictor, frames: Sequence[np.ndarray]) -> None:
+        self.predictor = predictor
+        self._frames = frames[:CHECK_FRAMES]
+
+    @cached_property
+    def clip(self) -> Tensor:
+        """The frames, (1, t, 3, h, w)."""
+        return self.predictor.to_tensor([_centre(frame, _CHECK_SIDE) for frame in self._frames])
+
+    @cached_property
+    def _exact(self) -> Tensor:
+        return self.predictor.predict(self.clip, 'float32').float().clamp(0, 1)
+
+    def decibels(self, dtype: str, backend: str) -> float:
+        """Compare the result in a type with that of torch in float32."""
+        rounded = self.predictor.predict(self.clip, dtype, backend)
+        return psnr(self._exact, rounded.float().clamp(0, 1), peak=1)
+
+
+def _candidates(trial: _Trial, dtype: str) -> tuple[list[tuple[str, str]], list[str]]:
     """List the types and back ends among which the fastest is chosen."""
+    predictor = trial.predictor
     kinds: list[tuple[str, str]] = []
     notes: list[str] = []
+    quantized = [] if dtype == 'float32' else predictor.usable_backends('int8')[1:]
     if dtype != 'int8':
-        of_torch, notes = _dtype(predictor, clip, dtype)
+        of_torch, notes = _dtype(trial, dtype)
         kinds = [(of_torch, 'torch')]
         kinds += [('float32', backend) for backend in predictor.usable_backends()[1:]]
-    elif len(predictor.usable_backends('int8')) == 1:
+    elif not quantized:
         # Raises the reason.
         predictor.check_backend('openvino', 'int8')
-    if dtype != 'float32':
-        for backend in predictor.usable_backends('int8')[1:]:
-            decibels = _decibels(predictor, clip, 'int8', backend)
-            notes.append(f'int8 by {backend} is {decibels:.1f} dB from float32')
-            if decibels >= ENOUGH_DB or dtype == 'int8':
-                kinds.append(('int8', backend))
+    for backend in quantized:
+        decibels = trial.decibels('int8', backend)
+        notes.append(f'int8 by {backend} is {decibels:.1f} dB from float32')
+        if decibels >= ENOUGH_DB or dtype == 'int8':
+            kinds.append(('int8', backend))
     return kinds, notes
 
 
@@ -288,25 +310,18 @@ def _tiles(settings: Settings, side: int) -> list[int]:
     return [0, *(t for t in TILES if 2 * settings.tile_overlap <= t < side)]
 
 
-def _dtype(predictor: Predictor, clip: Tensor, dtype: str) -> tuple[str, list[str]]:
+def _dtype(trial: _Trial, dtype: str) -> tuple[str, list[str]]:
     """Choose what torch computes in."""
     if dtype != 'auto':
         return dtype, []
-    if not computes_bfloat16(predictor.device):
+    if not computes_bfloat16(trial.predictor.device):
         return 'float32', []
-    decibels = _decibels(predictor, clip, 'bfloat16', 'torch')
+    decibels = trial.decibels('bfloat16', 'torch')
     if decibels >= ENOUGH_DB:
         return 'bfloat16', [f'bfloat16 is {decibels:.1f} dB from float32, close enough']
     return 'float32', [
         f'bfloat16 is {decibels:.1f} dB from float32, not the {ENOUGH_DB:.0f} dB it takes: float32'
     ]
-
-
-def _decibels(predictor: Predictor, clip: Tensor, dtype: str, backend: str) -> float:
-    """Compare the result in a type with that of torch in float32."""
-    exact = predictor.predict(clip, 'float32')
-    rounded = predictor.predict(clip, dtype, backend)
-    return psnr(exact.float().clamp(0, 1), rounded.float().clamp(0, 1), peak=1)
 
 
 def _centre(frame: np.ndarray, side: int) -> np.ndarray:
