@@ -31,7 +31,7 @@ def restore(
         model (str | nn.Module | VideoRestorer): Name of a bundled model, a network, or a network
             with its settings. Defaults to None, the bundled one for the ``size`` among the
             settings; see :func:`.default_model`.
-        **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
+        **settings: Arguments of :class:`VideoRestorer`, unless ``model`` is one.
 
     Returns:
         vapoursynth.VideoNode: The restored clip, of the same format.
@@ -79,7 +79,7 @@ def to_array(clip: Any, number: int) -> np.ndarray:
 
 
 def as_clip(clip: Any, frames: Sequence[np.ndarray] | Any, size: tuple[int, int]) -> Any:
-    """Make a clip of frames that are made when they are asked for.
+    """Make a clip whose frames are computed on demand.
 
     Args:
         clip (vapoursynth.VideoNode): What they were made from: format, rate, length, properties.

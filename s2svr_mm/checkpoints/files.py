@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from ..utils.files import AtomicBackend
 from .shipped import SCHEME, weights_file
 
-# Names the checkpoint that a run was at last.
+# The file that names the last checkpoint of a run.
 POINTER = 'last_checkpoint'
 
 # Where mmengine and BasicSR keep weights, in the order in which they are looked for.
@@ -214,7 +214,7 @@ def save_weights(state_dict: Mapping[str, Tensor], path: str | os.PathLike) -> N
 
 
 def checkpoint_fault(path: str | os.PathLike) -> str | None:
-    """Say what keeps a file from being a whole checkpoint.
+    """Describe what is wrong with a checkpoint file.
 
     Args:
         path: A file that should have been written by ``torch.save``.

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command and its arguments. Defaults to None, those of the process.
 
     Returns:
-        int: The exit status. What the user can fix ends in one message and SystemExit.
+        int: The exit status. A user error (S2SVRError) ends in one message and SystemExit.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""``python -m s2svr_mm.cli``: the command ``s2svr``, slower to start (the package comes first)."""
+"""``python -m s2svr_mm.cli``: as ``s2svr``, but slower to start: it imports the package first."""
 
 import sys
 

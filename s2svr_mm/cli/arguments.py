@@ -14,12 +14,12 @@ from ..restoration.output_size import LARGEST_SCALE, OutputSize, default_model
 if TYPE_CHECKING:
     from ..restoration.restorer import VideoRestorer
 
-# More than any machine holds; what is larger is a slip of the hand.
+# More than any machine holds; a larger number is a typing error.
 _MOST = 10**9
 
 
 def whole_number(least: int, most: int = _MOST) -> Callable[[str], int]:
-    """Make a type of argument for whole numbers.
+    """Make an argparse type for whole numbers in a range.
 
     Args:
         least: The least number.
@@ -40,7 +40,7 @@ def whole_number(least: int, most: int = _MOST) -> Callable[[str], int]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Make a type of argument for numbers in a range; the arguments are its ends."""
+    """Make an argparse type for numbers from ``least`` to ``most``."""
 
     def parse(text: str) -> float:
         try:
@@ -105,7 +105,7 @@ def memory_size(text: str) -> int:
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Add what every command has."""
+    """Add ``--debug``, which every command has."""
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
 
 
@@ -196,15 +196,15 @@ def restorer_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_restorer(
-    args: argparse.Namespace, frame: tuple[int, int] | None, tell: bool = True, **settings: Any
+    args: argparse.Namespace, frame: tuple[int, int] | None, announce: bool = True, **settings: Any
 ) -> 'VideoRestorer':
     """Load the network that ``s2svr restore`` was given, or the default.
 
     Args:
         args: The command's arguments.
         frame: Height and width of the input; None for several inputs.
-        tell: Whether to name the default. Defaults to True.
-        **settings: What takes the place of settings among them.
+        announce: Whether to print which model is the default. Defaults to True.
+        **settings: Settings that replace those of the command line.
 
     Returns:
         VideoRestorer: The network with its settings.
@@ -215,7 +215,7 @@ def load_restorer(
     model = args.model or args.config
     if model is None:
         model = default_model(args.size, frame)
-        if tell:
+        if announce:
             print(f'model: {model}, the default; --model chooses another')
     network = load_model(model, args.checkpoint)
     settings = {**restorer_settings(args), 'size': args.size, **settings}
@@ -242,7 +242,7 @@ def add_config(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing share beside the config."""
+    """Add the arguments that training and testing share besides the config."""
     parser.add_argument(
         '--work-dir',
         metavar='DIR',

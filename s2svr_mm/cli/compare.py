@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar=('NAME', 'GT'),
-        help='ground truth, which --degrade makes the input of',
+        help='ground truth, from which --degrade makes the inputs',
     )
     data.add_argument(
         '--degrade',
@@ -74,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--frames', type=whole_number(1), metavar='N', help='the first N frames of each clip'
     )
     add_restorer(parser, dtype='float32')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for all that is made')
-    parser.add_argument('--title', default='Video restoration compared', help='of the report')
+    parser.add_argument('--out', required=True, metavar='DIR', help='output folder')
+    parser.add_argument('--title', default='Video restoration compared', help='title of the report')
     add_quiet(parser)
 
 

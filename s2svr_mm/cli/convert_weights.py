@@ -9,7 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         "Convert weights of the official S2SVR or of ARFlow's PWC-Lite to this project's names, or "
-        "of BasicSR's BasicVSR to mmagic's (the names in SRC show which). DST loads as a "
+        "of BasicSR's BasicVSR to mmagic's (told apart by the names in SRC). DST loads as a "
         "checkpoint (load_from, s2svr test), or, for PWC-Lite, through the estimator's init_cfg."
     )
     parser.add_argument(
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('dst', metavar='DST', type=Path, help='file to write')
     parser.add_argument(
-        '--to-official', action='store_true', help="this project's names to the official ones"
+        '--to-official', action='store_true', help='convert back to the official names'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace DST if it exists')
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""``s2svr doctor``: check the installed packages, also where they do not import."""
+"""``s2svr doctor``: check the installed packages, even where they cannot be imported."""
 
 import argparse
 

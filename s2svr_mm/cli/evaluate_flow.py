@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='write the table to FILE.md, all figures to FILE.csv',
     )
-    parser.add_argument('--pictures', metavar='DIR', help='write the flows in colour')
+    parser.add_argument('--pictures', metavar='DIR', help='folder for colour images of the flows')
     add_device(parser)
 
 

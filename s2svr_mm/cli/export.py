@@ -23,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--int8',
         action='store_true',
-        help='convolutions in 8-bit integers, by ranges that are known for the bundled models',
+        help='quantize convolutions to 8 bits, with the ranges stored for the bundled models',
     )
     parser.add_argument(
         '--calibrate',
         metavar='CLIPS',
-        help='with --int8: find the ranges on CLIPS, a folder of clips such as the network is to '
-        'restore',
+        help='with --int8: calibrate the ranges on CLIPS, a folder of clips like those that the '
+        'network will restore',
     )
 
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(
             f'{args.network} is a bundled model, which has its weights: leave --checkpoint out'
             if bundled
-            else f'{args.network} is a config: --checkpoint names its weights'
+            else f'{args.network} is a config: give its weights with --checkpoint'
         )
     if args.calibrate and not args.int8:
         raise ConfigError('--calibrate goes with --int8')

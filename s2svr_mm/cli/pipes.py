@@ -30,7 +30,7 @@ def run_pipe(args: argparse.Namespace) -> bool:
         bool: Whether the input is damaged.
 
     Raises:
-        ConfigError: Something else is asked for than a pipe can do.
+        ConfigError: An option does not apply to a pipe, or the output is a file or a terminal.
     """
     _check(args)
     with _binary_output() as target:
@@ -41,7 +41,7 @@ def run_pipe(args: argparse.Namespace) -> bool:
         from ..io.y4m import Y4MReader
         from ..restoration.pipes import restore_stream
 
-        # What can't be read is said before a network is loaded, which takes seconds.
+        # An unreadable input is reported before a network is loaded, which takes seconds.
         source = (
             Y4MReader(_binary_input())
             if args.src == PIPE
@@ -63,8 +63,8 @@ def _check(args: argparse.Namespace) -> None:
     for name in (*_OF_FILES, *(_OF_FILE_INPUT if args.src == PIPE else ())):
         if getattr(args, name) != args.defaults[name]:
             raise ConfigError(
-                f'--{name.replace("_", "-")} has no effect on a pipe: leave it out. What is '
-                'written to a pipe is y4m, and what comes from one states its size and rate'
+                f'--{name.replace("_", "-")} has no effect on a pipe: leave it out. Pipes carry '
+                'y4m, whose header states size and rate'
             )
 
 
@@ -81,7 +81,7 @@ def _binary_input() -> BinaryIO:
 def _binary_output() -> Iterator[BinaryIO]:
     """Keep standard output for frames alone; whatever is printed meanwhile goes to stderr."""
     if os.isatty(1):
-        raise ConfigError('frames can not be written to a terminal: add | ffmpeg -i - out.mp4')
+        raise ConfigError('frames cannot be written to a terminal: add | ffmpeg -i - out.mp4')
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='processes (default: all cores)',
     )
-    # Also behind NAME, as the other options are.
+    # So that it may follow NAME, as the other options do.
     common.add_argument(
         '--debug', action='store_true', default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument(
             '--allow-partial',
             action='store_true',
-            help='go on with what is there instead of stopping at what is missing or damaged',
+            help='prepare what is there instead of stopping at what is missing or damaged',
         )
         one.add_argument(
             '--degradations',
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--degradation',
         default='bi',
         metavar='KIND',
-        help="how good frames are made bad: 'bi' (bicubic, default), 'bd' (Gaussian blur and "
+        help="how the good frames are degraded: 'bi' (bicubic, default), 'bd' (Gaussian blur and "
         "sampling), 'blur' (mean of 7 frames), 'qp37' (x265 at a constant QP), 'crf23' (bicubic, "
         "then H.264 at a constant rate factor), 'real' (soft, bicubic, noisy, H.264 at CRF 25)",
     )
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, 16),
         default=4,
         metavar='N',
-        help="how much smaller; 'blur' and 'qp37' keep the size (default: 4)",
+        help="factor of downsampling; 'blur' and 'qp37' keep the size (default: 4)",
     )
     own.add_argument(
         '--val',
@@ -93,13 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument(
         '--halved',
         action='store_true',
-        help='each clip to train on a second time at half its size, where soft video is sharp',
+        help='also train on each clip at half its size, where soft video is sharp',
     )
     own.add_argument(
         '--photos',
         type=Path,
         metavar='DIR',
-        help='photographs to train on besides, each a clip that stands still',
+        help='photographs to train on as well, each as a clip without motion',
     )
 
 

@@ -49,8 +49,8 @@ def exit_on_user_error(debug: bool = False) -> Iterator[None]:
 def message_of(error: S2SVRError) -> str:
     """Return the message of an error.
 
-    torch hands on what a data loader's worker raises as an error of the same kind whose message
-    ends in the traceback, and that in the message.
+    torch raises the error of a data loader's worker again with the same type, but its message is
+    then the worker's traceback, which ends in the original message.
     """
     kind = type(error)
     return str(error).rpartition(f'\n{kind.__module__}.{kind.__qualname__}: ')[2].strip()

@@ -84,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='only frames A to B - 1',
     )
     source.add_argument(
-        '--pattern', metavar='GLOB', help="of a folder, only videos of such names: '*.mp4'"
+        '--pattern', metavar='GLOB', help="restore only the videos of a folder that match: '*.mp4'"
     )
     source.add_argument(
-        '--skip-existing', action='store_true', help='of a folder, only videos without an output'
+        '--skip-existing', action='store_true', help='skip videos whose output exists'
     )
     source.add_argument(
         '--size-change',
@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='size',
         type=scale,
         metavar='N',
-        help='factor by which each side grows; without --model, the network for it is taken',
+        help='factor by which each side grows; without --model, it selects the network',
     )
     size.add_argument(
         '--size',
@@ -133,10 +133,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='leave out sound or subtitles',
     )
     out.add_argument('--compare', metavar='FILE', help='write a video of input and output as well')
-    out.add_argument('--compare-mode', choices=['side', 'split'], default='side')
+    out.add_argument(
+        '--compare-mode',
+        choices=['side', 'split'],
+        default='side',
+        help='how --compare shows both: side by side, or half and half (default: side)',
+    )
     out.add_argument('--overwrite', action='store_true', help='replace existing outputs')
     add_quiet(parser)
-    # By which a pipe knows what was given.
+    # run_pipe compares with these to find the options that were given.
     parser.set_defaults(defaults=vars(parser.parse_args([PIPE, PIPE])))
 
 
@@ -160,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_refused(args: argparse.Namespace) -> bool:
-    """Whether an output is in the way; one process is enough to say so."""
+    """Whether an output exists already, which one process alone should report."""
     return not args.overwrite and Path(args.dst).is_file()
 
 
@@ -204,7 +209,7 @@ def _work(args: argparse.Namespace, place: Place | None) -> int:
     if args.skip_existing and before.identity is not None:
         print(f'{args.dst} exists: skipped')
         return 0
-    # What can't be read is said before a network is loaded, which takes seconds.
+    # An unreadable input is reported before a network is loaded, which takes seconds.
     frame = source.open().info.size
     summary = restore_source(
         source,

@@ -11,8 +11,8 @@ from .arguments import add_config, number, whole_number
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
-        'Train the detail branch of an S2SVRPlusNet by itself, on what it sees of clips of the '
-        'training data, kept in memory: a tenth of the time a pixel. '
+        'Train the detail branch of an S2SVRPlusNet alone, on its inputs for clips of the training '
+        'data, which are kept in memory. It takes a tenth of the time per pixel. '
         'Writes a checkpoint from which s2svr train continues with the whole network '
         '(--cfg-options load_from=FILE), and FILE.jsonl, the log.'
     )

@@ -25,16 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--root',
         default='.',
         metavar='DIR',
-        help='folder that videos on this machine are picked from (default: the current one)',
+        help='folder from which videos on this machine can be picked (default: the current one)',
     )
     parser.add_argument(
-        '--host', default='127.0.0.1', help='address to listen to (default: %(default)s)'
+        '--host', default='127.0.0.1', help='address to listen on (default: %(default)s)'
     )
     parser.add_argument(
         '--port',
         type=whole_number(0),
         default=8017,
-        help='port to listen to, 0 for any (default: %(default)s)',
+        help='port to listen on, 0 for any free one (default: %(default)s)',
     )
     parser.add_argument(
         '--max-upload',
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Serve the page until an interrupt."""
+    """Serve the page until interrupted."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401

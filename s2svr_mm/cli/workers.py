@@ -1,9 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Several processes that carry out one call: found by what started them, or started here.
+"""Several processes that share one call, started by a launcher or by the first of them.
 
-They need to know nothing of one another but their number, for they share the work by locks on
-files (:mod:`..restoration.claims`). So there is no group of torch.distributed to be joined, at
-which all would stop when one of them dies.
+A process needs to know only how many there are and its own rank, as the work is shared through
+locks on files (:mod:`..restoration.claims`). There is no torch.distributed group, in which all
+would stop when one of them dies.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from ..errors import ConfigError, S2SVRError
 from .reporting import EXIT_DAMAGED, message_of
 
-# Of each launcher: the variables that hold a process's number, how many there are, its number on
-# its machine, and how many there are on that.
+# Environment variables of each launcher: rank, number of processes, local rank, and number of
+# processes on the machine.
 LAUNCHERS = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE'),
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NTASKS_PER_NODE'),
@@ -78,7 +78,7 @@ def add_workers(group: argparse._ActionsContainer) -> None:
         '--launcher',
         choices=['none', *LAUNCHERS],
         default='none',
-        help='what has started this process among others (default: %(default)s)',
+        help='launcher that started this process and the others (default: %(default)s)',
     )
 
 
@@ -89,7 +89,7 @@ def place_of(launcher: str) -> Place:
         launcher: 'pytorch' (torchrun), 'slurm' or 'mpi' (Open MPI).
 
     Raises:
-        ConfigError: It was not started so.
+        ConfigError: The launcher's environment variables are not set.
     """
     names = LAUNCHERS[launcher]
     try:
@@ -133,7 +133,8 @@ def run_on(
         work: What each does; returns an exit status. It has to be importable by its name.
 
     Returns:
-        int: 0 if the work was done, whatever became of some of the processes.
+        int: The exit status: 0 if the work was done, or 3 if the input is damaged, even if some of
+        the processes failed; otherwise 1.
     """
     _share_processors(len(devices))
     context = multiprocessing.get_context('spawn')

@@ -82,7 +82,7 @@ class ClipResult:
 
 
 class Comparison:
-    """Every method on every clip; a second call goes on where the first one stopped.
+    """Every method on every clip; a second call resumes where the first one stopped.
 
     A result is a folder ``<root>/results/<set>/<clip>/<method>``, which appears whole: the frames
     and ``result.json`` with the figures and all that they depend on. If that has changed since,
@@ -123,7 +123,7 @@ class Comparison:
         Raises:
             DataError: A clip can't be read.
             OutputError: Something that was not made here stands where a result goes.
-            NonFiniteError: A network gives NaN or infinite values.
+            NonFiniteError: A network returns NaN or infinite values.
         """
         check_made(self.root, FILES)
         results = []

@@ -82,7 +82,7 @@ class Method(ABC):
         return None
 
     def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
-        """Return what its own flow network says of two degraded frames.
+        """Return the flow that its own flow network estimates between two degraded frames.
 
         Args:
             first (np.ndarray): (h, w, 3), RGB, [0, 255].
@@ -125,8 +125,8 @@ class NetworkMethod(Method):
 
     Args:
         name (str): What the tables call it.
-        config (str, optional): A config of this project or of mmagic. Default: None, the network
-            of that name that comes with this package.
+        config (str, optional): A config of this project or of mmagic. Default: None, the bundled
+            network of that name.
         checkpoint (str, optional): Its weights. Default: None.
         **settings: Arguments of :class:`VideoRestorer`.
 
@@ -226,14 +226,14 @@ def load_methods(models: Sequence[Sequence[str]], **settings: Any) -> list[Netwo
 
     Args:
         models (Sequence[Sequence[str]]): Name, config and checkpoint of each, or the name alone of
-            one that comes with this package.
+            a bundled one.
         **settings: Arguments of :class:`VideoRestorer` for all of them.
 
     Returns:
         list[NetworkMethod]: The networks, all of one scale.
 
     Raises:
-        ConfigError: There are none, a name is not possible, or they differ in scale.
+        ConfigError: There are none, a name is not valid, or they differ in scale.
     """
     if not models:
         raise ConfigError('there is nothing to compare: give --model NAME CONFIG CHECKPOINT')
@@ -251,7 +251,7 @@ def load_methods(models: Sequence[Sequence[str]], **settings: Any) -> list[Netwo
 
 
 def check_names(option: str, names: Sequence[str], reserved: Sequence[str] = ()) -> None:
-    """Refuse names that can't be told apart, or be no name of a folder.
+    """Refuse names that are not distinct, or cannot be the name of a folder.
 
     Raises:
         ConfigError: With the name.
@@ -260,6 +260,6 @@ def check_names(option: str, names: Sequence[str], reserved: Sequence[str] = ())
         if not name.strip() or name.startswith('.'):
             raise ConfigError(f'{option}: a name must not be empty or start with a dot: {name!r}')
         if name in reserved:
-            raise ConfigError(f'{option}: the name {name!r} is taken by what all are compared with')
+            raise ConfigError(f'{option}: the name {name!r} is reserved: choose another one')
         if names.count(name) > 1:
             raise ConfigError(f'{option}: the name {name!r} is given twice')

@@ -49,7 +49,7 @@ COLUMNS = (
 )
 FRAME_FIGURES = ('psnr_y', 'ssim_y', 'psnr_rgb', 'ssim_rgb', 'warping_error')
 _KEYS = [column.key for column in COLUMNS]
-_CLIP, _METHOD = ['set', 'clip'], ['set', 'clip', 'method']
+_METHOD = ['set', 'clip', 'method']
 
 
 class Tables:
@@ -63,7 +63,7 @@ class Tables:
         frames (pd.DataFrame): Figures of each frame, by set, clip, method and frame.
         clips (pd.DataFrame): Means by set, clip and method; seconds, parameters and multiply-adds.
         groups (list[str]): Names of the sets.
-        references (set[str]): Methods that are what others are measured against.
+        references (set[str]): Methods that others are measured against.
     """
 
     def __init__(self, results: Sequence[ClipResult], baseline: str) -> None:
@@ -139,7 +139,7 @@ class Tables:
 
 
 def _with_gains(figures: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Add what PSNR is better than that of the baseline on the same clip or frame."""
+    """Add the gain in PSNR over the baseline on the same clip or frame."""
     own = figures[['psnr_y', 'psnr_rgb']]
     base = own.xs(baseline, level='method')
     base = base.reindex(own.index.droplevel('method')).set_axis(own.index)

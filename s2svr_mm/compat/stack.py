@@ -27,7 +27,7 @@ REASONS = {
     'transformers': '4.49 wants huggingface-hub 0.26',
     'huggingface-hub': 'diffusers 0.24 uses what 0.26 removed',
     'av': '18.0 does not say what an encoder takes, and 19 opens files in another way',
-    'setuptools': "mmengine reads _base_ = 'mmagic::...' by pkg_resources, which 82 has no more",
+    'setuptools': "mmengine reads _base_ = 'mmagic::...' with pkg_resources, which 82 removed",
 }
 
 # Other distributions of the same module.
@@ -154,7 +154,7 @@ def report() -> int:
         print('s2svr_mm is not installed here (pip install -e .): its bounds are not known.')
     faults = [finding.name for finding in findings if finding.is_fault]
     if faults:
-        print(f's2svr_mm cannot work before this is put right: {", ".join(faults)}')
+        print(f's2svr_mm cannot work until this is fixed: {", ".join(faults)}')
         return 1
     print(_describe_device())
     print(_describe_ops())

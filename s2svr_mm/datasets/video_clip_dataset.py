@@ -32,7 +32,7 @@ _FRAMEWISE |= {'CheckPatchSize', 'PackInputs', 'SetValues', 'Resize', 'MATLABLik
 
 @DATASETS.register_module()
 class VideoClipDataset(BaseDataset):
-    """A dataset of video clips: one sample is a piece of one clip.
+    """A dataset of video clips: one sample is a clip, or consecutive frames of one.
 
     ``data_prefix`` names a folder for 'img' (degraded frames), for 'gt' (ground truth), or for
     both. A folder holds clips at any depth, and a clip is a folder of frames (any naming, natural
@@ -63,7 +63,7 @@ class VideoClipDataset(BaseDataset):
         scale (int, optional): Height and width of 'gt' over those of 'img', checked when frames
             are loaded. Default: None (any whole number).
         yuv_size (tuple[int, int], optional): (width, height) of raw YUV files whose names do not
-            tell it. Default: None.
+            state it. Default: None.
         prepare (str, optional): The name that ``tools/prepare_data.py`` knows this data set by,
             for the message when a folder is missing. Default: None.
         strict (bool): Refuse damaged videos instead of warning of them. Default: False.
@@ -151,7 +151,7 @@ class VideoClipDataset(BaseDataset):
         return data_list
 
     def get_data_info(self, idx: int) -> dict:
-        """Return a whole clip with mmagic's keys, before a piece is drawn from it.
+        """Return a whole clip with mmagic's keys, before a sample is drawn from it.
 
         Args:
             idx (int): The clip's number.
@@ -171,7 +171,7 @@ class VideoClipDataset(BaseDataset):
         return info
 
     def prepare_data(self, idx: int) -> dict:
-        """Draw a piece of a clip and run the pipeline on it.
+        """Draw a sample from a clip and run the pipeline on it.
 
         Args:
             idx (int): The clip's number.
@@ -269,7 +269,7 @@ class VideoClipDataset(BaseDataset):
         keys = {end: _without_frame(line[:end]) for end in sorted(ends, reverse=True)}
         exact = (end for end, key in keys.items() if os.path.exists(os.path.join(root, key)))
         inexact = (end for end, key in keys.items() if _has_clip(root, key))
-        # What isn't there is told when it is looked for.
+        # A missing clip is reported when it is opened.
         end = next(chain(exact, inexact), min(keys))
         return keys[end], line[end:].strip()
 
@@ -279,7 +279,7 @@ class VideoClipDataset(BaseDataset):
             raise DataError(
                 f'Clip "{key}" has {lengths["img"]} frames in {clips["img"].path} but '
                 f'{lengths["gt"]} in {clips["gt"].path}; they must be the same frames: '
-                'put back what is missing, or take the rest away.'
+                'put back what is missing, or remove the rest.'
             )
         clip = next(iter(clips.values()))
         if listed not in (None, clip.num_frames):

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Resuming follows the schedule of the config, also where it is another than the checkpoint's."""
+"""Resuming follows the schedule of the config, even if it differs from the checkpoint's."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class ResumeScheduleHook(Hook):
     priority = 'HIGH'  # after StrictLoadHook, which refuses what cannot be resumed
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the state that the schedules go on with into the checkpoint.
+        """Put the state from which the schedules continue into the checkpoint.
 
         Args:
             runner: The runner.
@@ -106,7 +106,7 @@ def _changes(
     saved: dict,
     saved_schedulers: Sequence[dict],
 ) -> str:
-    """Say in what the schedule of the config differs from that of the checkpoint."""
+    """Describe how the schedule of the config differs from that of the checkpoint."""
     if len(schedulers) != len(saved_schedulers):
         return f'{len(saved_schedulers)} schedulers -> {len(schedulers)}'
     if not schedulers:

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Hooks that write what a test gives: restored frames and metrics."""
+"""Hooks that write the results of a test: restored frames and metrics."""
 
 import json
 import os
@@ -73,8 +73,8 @@ class SaveFramesHook(Hook):
 
         Raises:
             OSError: If a frame can't be written.
-            OutputError: If the folder holds frames of these names that were not made here.
-            OutputError: If two clips would be written to the same folder.
+            OutputError: If the folder holds frames of these names that were not made here, or two
+                clips would be written to it.
         """
         for sample in outputs or []:
             frames = sample.output.pred_img

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""How good restored frames are, and how steady."""
+"""Quality and temporal consistency of restored frames."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,12 @@ class ClipMeasurer:
     them. The warping error is that of Lai et al. (Learning Blind Video Temporal Consistency, ECCV
     2018): the mean squared difference, for values in [0, 1], between a frame and the next one
     warped to it, over the pixels that are not occluded. The flow is OpenCV's DIS on the guide, so
-    it is the same for all methods; occlusion is told by :func:`.visible_mask`.
+    it is the same for all methods; occlusion is found by :func:`.visible_mask`.
+
+    Attributes:
+        figures (dict): ``psnr_y``, ``ssim_y``, ``psnr_rgb`` and ``ssim_rgb`` of each frame that has
+            a ground truth, and ``warping_error`` of each frame but the last, None where all of it
+            is occluded.
     """
 
     def __init__(self) -> None:

@@ -36,14 +36,14 @@ class EndPointError(BaseSampleWiseMetric):
         **kwargs: Further arguments of mmagic's ``BaseSampleWiseMetric``.
 
     Raises:
-        ValueError: If the bins do not rise.
+        ConfigError: If the bins are not in increasing order.
     """
 
     metric = 'EPE'
 
     def __init__(self, bins: Sequence[float] = DEFAULT_BINS, **kwargs: Any) -> None:
         if list(bins) != sorted(set(bins)) or not bins:
-            raise ConfigError(f'bins must rise, but got {bins}.')
+            raise ConfigError(f'bins must be in increasing order, but got {bins}.')
         super().__init__(gt_key='gt_flow', pred_key='pred_flow', **kwargs)
         self.bins = tuple(bins)
 

@@ -22,7 +22,7 @@ class PerClip(BaseSampleWiseMetric):
 
     The values it reports are those of ``metrics``. Before that it logs a line for each clip, and a
     warning if what was measured is not as many clips or frames as the protocol has. The clips'
-    figures stay in ``clips``, from where ``tools/test.py --out`` writes them.
+    figures stay in ``clips``, from where ``s2svr test --out`` writes them.
 
     Of the metrics it uses what mmengine's ``BaseMetric`` has: ``process`` for one clip at a time,
     the ``results`` that it leaves, and ``compute_metrics`` for those of a clip and of all clips.

@@ -33,7 +33,7 @@ def merge_pieces(metric: BaseMetric, results: Sequence[Any], frames: Sequence[in
     )
     if len(results) != len(frames) or not numbers:
         raise ConfigError(
-            f'{type(metric).__name__} does not measure frame by frame, so clips can not be '
+            f'{type(metric).__name__} does not measure frame by frame, so clips cannot be '
             'restored in windows: set window=0 in val_cfg and test_cfg'
         )
     weights = np.asarray(frames) / sum(frames)

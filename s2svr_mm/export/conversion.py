@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Networks to ONNX files with a manifest, and back from them."""
+"""Export networks to ONNX files with a manifest, and read these files."""
 
 import json
 import warnings
@@ -84,7 +84,7 @@ class ExportedNetwork:
             version = manifest['format']
         except (OSError, ValueError, KeyError, TypeError):
             raise CheckpointError(
-                f'{folder} holds no {MANIFEST} of an exported network: make one by s2svr export'
+                f'{folder} holds no {MANIFEST} of an exported network: make one with s2svr export'
             ) from None
         if version != FORMAT:
             raise CheckpointError(

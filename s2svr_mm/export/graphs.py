@@ -96,7 +96,7 @@ class Graph(NamedTuple):
 
 
 def graphs_of(network: S2SVRNet) -> dict[str, Graph]:
-    """Take a network apart.
+    """Split a network into the steps of its recurrence.
 
     Args:
         network (S2SVRNet): The network.

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""An exported network that is called as the one it was made of."""
+"""An exported network with the interface of the original one."""
 
 from collections.abc import Callable, Mapping
 

@@ -139,7 +139,7 @@ def observe_ranges(network: S2SVRNet, clips: Iterable[Tensor]) -> Ranges:
 
 
 def read_clips(folder: str) -> Iterator[Tensor]:
-    """Read the beginnings of clips, to observe a network on.
+    """Read the beginnings of clips, to calibrate a network on.
 
     Args:
         folder (str): A folder of clips, or one clip.

@@ -20,7 +20,7 @@ from .yuv import YuvReader
 
 SINGLE_CLIP = 'clip'
 _RATE = Fraction(25)
-# Beside clips they are expected, so nobody need be told that they are none.
+# Files expected beside clips, about which there is no warning.
 _SIDECARS = frozenset(['', '.txt', '.json', '.md', '.csv', '.xml', '.yml', '.yaml', '.log', '.ini'])
 _SIDECARS = _SIDECARS.union(['.html', '.pdf', '.nfo', '.srt', '.vtt', '.ass', '.ssa', '.db', '.py'])
 _IMAGE_HEADS = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'II*\0', b'MM\0*'
@@ -185,7 +185,7 @@ def open_reader(
     Args:
         path: A video file, a raw YUV file, a folder of frames, an image file, or a glob of image
             files such as ``'frames/*.png'``.
-        rate: Frames per second where nothing tells it: of frames, pages and raw YUV. Defaults to
+        rate: Frames per second where no file states it: of frames, pages and raw YUV. Defaults to
             None, which is 25. A video has its own.
         yuv_size: (width, height) of a YUV file whose name does not tell it. Defaults to None.
         strict: Refuse a video with damaged frames, when it is opened or where one is read.

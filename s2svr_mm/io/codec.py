@@ -165,7 +165,7 @@ def recompress(
         yield from decoded(encode.encode(frame))
     yield from decoded([*encode.encode(None), None])
     if received != sent:
-        raise RuntimeError(f'{encoder} took {sent} frames and gave {received} back.')
+        raise RuntimeError(f'{encoder} took {sent} frames, but {received} were decoded.')
 
 
 def _context(name: str, mode: Literal['r', 'w']) -> VideoCodecContext:

@@ -222,7 +222,7 @@ def scaled(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
 
 
 def planes_of(frame: av.VideoFrame, depth: int) -> list[np.ndarray]:
-    """Give the planes of a planar frame as arrays that can be written to.
+    """Return the planes of a planar frame as writable arrays.
 
     Args:
         frame: The frame.

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Whether all is there of a video file that reads to its end."""
+"""Whether a video file that can be read to its end is complete."""
 
 import mmap
 import os
@@ -14,7 +14,7 @@ _OPENED = frozenset([_SEGMENT, _CLUSTER])
 
 
 def what_is_missing(path: str, kind: str, stream: av.VideoStream, packets: PacketList) -> str:
-    """Say what shows that a file lacks frames which no packet stands for.
+    """Describe the evidence that a file has lost frames of which no packet is left.
 
     Args:
         path: The file.
@@ -52,7 +52,7 @@ def _shorter(length: int, stated: int) -> str:
 def _flaw_of_matroska(path: str, length: int) -> str:
     """Follow the elements of a Matroska file (RFC 8794, RFC 9559), each of which says its length.
 
-    Readers go on with the next cluster behind bytes that are none, and say nothing.
+    Readers skip invalid bytes up to the next cluster, without an error.
     """
     with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         place, end = 0, length

@@ -3,7 +3,7 @@
 
 FFmpeg opens many more names for writing, but what comes out is not what a person means by them:
 parts without their headers (.h264, .hevc), H.264 under the name of raw samples (.yuv), lists
-whose pieces are elsewhere (.m3u8, .mpd), jumbled times (.mpg, .wmv). So a name is on this list or
+whose segments are elsewhere (.m3u8, .mpd), jumbled times (.mpg, .wmv). So a name is on this list or
 refused. Which codecs fit is not listed: :mod:`.rehearsal` tries it.
 """
 

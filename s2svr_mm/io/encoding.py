@@ -77,7 +77,7 @@ def choose_encoder(
     preset: str | None = None,
     pix_fmt: str | None = None,
 ) -> EncoderSettings:
-    """Choose what is not given by the container and the source.
+    """Choose encoder settings; what is not given follows from the container and the source.
 
     H.264 for 8 bits and HEVC for 10 (AV1 in WebM, MPEG-4 in AVI), with the source's chroma
     sampling; 4:4:4 where an odd size leaves no choice.
@@ -106,7 +106,7 @@ def choose_encoder(
     if codec == 'libx265' and min(info.height, info.width) < _X265_SMALLEST:
         raise EncodingError(
             f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
-            f'{info.width}x{info.height}: take --codec libx264'
+            f'{info.width}x{info.height}: use --codec libx264'
         )
     if codec == 'mjpeg':
         # JPEG knows full range alone.
@@ -122,7 +122,7 @@ def choose_encoder(
     for name, value in (('crf', crf), ('preset', preset)):
         if value is not None and name not in known:
             raise EncodingError(
-                f'{codec} has no {name}: leave out --{name}, or take --codec libx264 or libx265'
+                f'{codec} has no {name}: leave out --{name}, or use --codec libx264 or libx265'
             )
     if crf is not None and crf > (highest := _HIGHEST_CRF.get(codec, 63)):
         # Encoders take any number for the highest one they know, and say nothing.
@@ -195,7 +195,7 @@ def _check_size(info: VideoInfo, pix_fmt: str) -> None:
         info.height % 2 and chroma.chroma_height(64) < 64
     ):
         raise EncodingError(
-            f'{pix_fmt} needs an even size, this is {info.width}x{info.height}: take a --pix-fmt '
+            f'{pix_fmt} needs an even size, this is {info.width}x{info.height}: use a --pix-fmt '
             'of 4:4:4 and a --codec that has it, such as libx264'
         )
 
@@ -217,7 +217,7 @@ def _pixel_format(info: VideoInfo, formats: Sequence[str]) -> str:
             return name
     odd = ' of this odd size' if first == 2 and info.color.chroma != '444' else ''
     raise EncodingError(
-        f'this encoder takes {", ".join(formats)}, but the frames{odd} need {wanted[0]}: take '
+        f'this encoder takes {", ".join(formats)}, but the frames{odd} need {wanted[0]}: use '
         'another --codec, such as libx264'
     )
 
@@ -252,10 +252,10 @@ def configure(context: av.VideoCodecContext, settings: EncoderSettings) -> None:
 
 
 def encoding_error(settings: EncoderSettings, error: Exception) -> EncodingError:
-    """Say what an encoder did not take."""
+    """Describe, as an error, what an encoder refused."""
     info = settings.info
     return EncodingError(
         f'{settings.codec} cannot encode {info.width}x{info.height} {settings.pix_fmt} at '
-        f'{float(info.rate):g} frames/s with {dict(settings.options)}: {error}. Take another '
+        f'{float(info.rate):g} frames/s with {dict(settings.options)}: {error}. Use another '
         '--codec, --pix-fmt or --preset, or write a folder of frames'
     )

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Having encoders write down for which display HDR footage was made, and how bright it is."""
+"""Encoder options for HDR metadata: mastering display and content light level."""
 
 from fractions import Fraction
 

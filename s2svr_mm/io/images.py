@@ -159,7 +159,7 @@ def encode_png(frame: np.ndarray) -> bytes:
             rounded from [0, 255] to 8 bits.
 
     Returns:
-        bytes: Content of the file, marked as ours.
+        bytes: Content of the file, marked as made by this package.
     """
     pixels = frame if frame.dtype == np.uint16 else to_uint8(frame)
     content = cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1]

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Opening a media file by its content, and what its video is: the same for all that read it."""
+"""Open media files by their content, and choose the video stream that all readers use."""
 
 from fractions import Fraction
 

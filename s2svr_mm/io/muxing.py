@@ -223,7 +223,7 @@ class Muxer:
             yield Timed(dts * tick - self.shift, packet)
 
     def _source_packets(self) -> Iterator[Timed]:
-        """Those of the streams that go along, in the range, in the order of the file."""
+        """Yield the packets of the other streams that are in the range, in the file's order."""
         times = cast(SourceStreams, self.plan.source).timeline.copied
         numbers = dict.fromkeys(self._streams, -1)
         hidden: dict[int, Timed] = {}
@@ -325,13 +325,13 @@ def write_video(
     if fault := find_fault(path, muxer.expected):
         raise EncodingError(
             f'{path}, opened again, is not what it should be: {fault}. What was restored is kept; '
-            'take another container, such as .mkv'
+            'use another container, such as .mkv'
         )
     return [*(f'not in the output: {what}' for what in muxer.left_out), *plan.notes]
 
 
 def readable(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """Yield the packets before what can't be read, but for the empty ones."""
+    """Yield packets up to the first that can't be read, without the empty ones."""
     with suppress(av.error.FFmpegError):
         yield from (packet for packet in packets if packet.size)
 

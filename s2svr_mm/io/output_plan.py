@@ -12,7 +12,7 @@ from .timeline import Timeline
 
 @dataclass(frozen=True)
 class TimeRange:
-    """Which part of the source's sound and subtitles goes along.
+    """Which part of the source's sound and subtitles is kept.
 
     Attributes:
         start (Fraction): When the first frame is shown, seconds from the source's first one. What
@@ -26,7 +26,7 @@ class TimeRange:
 
 @dataclass(frozen=True)
 class SourceStreams:
-    """What there is beside the frames of a video.
+    """A video file whose sound, subtitles, attachments and chapters may be kept.
 
     Attributes:
         path (str): The file.
@@ -45,7 +45,7 @@ class OutputPlan:
 
     Attributes:
         suffix (str): Ending of the file's name.
-        container (Container): What that says it is.
+        container (Container): The container of that suffix.
         settings (EncoderSettings): How the frames are encoded.
         source (SourceStreams, optional): Where the other streams come from.
         copied (tuple[int, ...]): Numbers of the source's streams that are copied.

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.stream import Discard
 
-# A time that a packet doesn't have.
+# Stands for a time that a packet does not state.
 UNKNOWN = np.iinfo(np.int64).min
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Endings of file names; they are hints, for what a file holds is told by its content."""
+"""Endings of file names; they are hints only: a file is opened by its content."""
 
 from pathlib import PurePath
 

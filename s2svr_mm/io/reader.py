@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What every reader of frames offers, whatever kind of file they lie in."""
+"""The interface of all readers of frames: of videos, images and raw YUV."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -91,9 +91,9 @@ class FrameSizeError(DataError):
 
     def __str__(self) -> str:
         return (
-            f'{self.place} is {self.size[1]}x{self.size[0]}, the first one '
-            f'{self.expected[1]}x{self.expected[0]}. Frames of a clip need one size: leave it out '
-            'if it is one alone, or split the clip there.'
+            f'{self.place} is {self.size[1]}x{self.size[0]}, but the first one is '
+            f'{self.expected[1]}x{self.expected[0]}. Frames of a clip need one size: remove this '
+            'one if it is alone, or split the clip there.'
         )
 
 

@@ -56,7 +56,7 @@ def plan_output(
     even = container_of(suffix).even
     if even and source and not source.timeline.is_even(settings.info.rate):
         raise EncodingError(
-            f'{suffix} files know but one duration, and those of the frames of {source.path} vary: '
+            f'{suffix} files hold frames of one duration, but those of {source.path} vary: '
             'write an .mkv or .mp4 file'
         )
     plan = OutputPlan(suffix, container_of(suffix), settings, source, left_out=settings.left_out)
@@ -64,7 +64,7 @@ def plan_output(
     if fault := rehearsal.fault(replace(plan, source=None)):
         other = rehearsal.another(replace(plan, source=None))
         raise EncodingError(
-            f'{suffix} files do not hold these frames by {settings.codec} ({fault}): {other}take '
+            f'{suffix} files do not hold these frames by {settings.codec} ({fault}): {other}use '
             'another --codec'
         )
     return _with_streams(plan, source, rehearsal) if source else plan
@@ -107,7 +107,7 @@ class _Rehearsal:
                 muxer.close()
         except EncodingError as error:
             return file, getattr(error.__cause__, 'strerror', None) or str(error)
-        # What nothing here decodes, such as a codec of tomorrow, can be copied all the same.
+        # A stream that this FFmpeg cannot decode can still be copied.
         expected = replace(muxer.expected, audible=self._audible(plan))
         return file, find_fault(file, expected, thorough=True)
 
@@ -119,7 +119,7 @@ class _Rehearsal:
             return all(decodes(container, stream) for stream in sounds)
 
     def kept(self, plan: OutputPlan) -> list[str]:
-        """Say which of what is no stream is found again."""
+        """Return which of chapters and time code a written file keeps."""
         file, fault = self.write(plan)
         if fault:
             return []
@@ -128,11 +128,11 @@ class _Rehearsal:
             return [name for name, found in there.items() if found]
 
     def fault(self, plan: OutputPlan) -> str | None:
-        """Say what would be wrong with a file."""
+        """Return what would be wrong with a file; None if nothing."""
         return self.write(plan)[1]
 
     def another(self, plan: OutputPlan) -> str:
-        """Advise a container that would hold the same, if there is one."""
+        """Suggest a container that would hold the same, if there is one."""
         for suffix in _ROOMY:
             other = replace(plan, suffix=suffix, container=container_of(suffix), attached=())
             if suffix != plan.suffix and self.fault(other) is None:
@@ -146,7 +146,7 @@ def _small(side: int) -> int:
 
 
 def _first_packets(plan: OutputPlan) -> Iterator[Timed]:
-    """Yield the first packets of the streams that go along, as if all of them started at 0."""
+    """Yield the first packets of the streams that are kept, as if all of them started at 0."""
     wanted = {*plan.copied, *plan.converted}
     if plan.source is None or not wanted:
         return

@@ -21,7 +21,7 @@ from .media import plausible_rate
 
 # Within these a clock may stumble without having been set anew, as players have it.
 FALL, LEAP = Fraction(1, 10), Fraction(10)
-# Up to so many seconds a clock may leap without a thought.
+# A leap of the clock up to so many seconds is taken as it is.
 PAUSE = Fraction(1)
 # Frames whose usual duration a leap of the clock is longer than.
 _SLOW = 5
@@ -29,7 +29,7 @@ _SLOW = 5
 _GLITCH = 3
 # Packets by which those of a file may be out of the order of showing.
 REORDERED = 16
-# Jumps that a note tells one by one.
+# Jumps that a note lists one by one.
 _TOLD = 3
 _RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 100, 120, 15, 10)]
 _RATES += [Fraction(rate * 1000, 1001) for rate in (24, 30, 60, 120)]
@@ -104,7 +104,7 @@ class Timeline:
         return [f"the file's clock jumps {told}{more}; bridged"] if jumps else []
 
     def map(self, time: Fraction) -> Fraction:
-        """Say when something is shown that is at a time of the file's clock, both in seconds."""
+        """Map a time of the file's clock to when it is shown, both in seconds."""
         ticks = time / self.base
         for run in self.runs:
             if run.low <= ticks <= run.low + run.stop - run.start:
@@ -137,7 +137,7 @@ class Timeline:
         return min(off, key=off.__getitem__, default=average)
 
     def time(self, number: int) -> int:
-        """When a frame is shown, ticks; those that no packet told of follow evenly."""
+        """When a frame is shown, ticks; frames without a packet follow at even steps."""
         if number < len(self.times):
             return self.times[number]
         step = self.end - self.times[-1] if self.times else round(1 / self.base)

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Reading a video file: any frame, exactly the one that FFmpeg's full decode gives."""
+"""Read any frame of a video file, identical to that of a full decode by FFmpeg."""
 
 import hashlib
 import zlib
@@ -253,7 +253,7 @@ class VideoReader(Reader):
     def _to_rgb(self, index: VideoIndex, number: int, picture: av.VideoFrame) -> np.ndarray:
         if picture.interlaced_frame or index.interlaced:
             raise DataError(
-                f'{self.path} is interlaced: each frame holds two moments (frame {number} does). '
+                f'{self.path} is interlaced: each frame holds two fields (frame {number} does). '
                 f'Make it progressive first: ffmpeg -i {self.path} -vf bwdif=deint=interlaced '
                 '-crf 10 progressive.mkv'
             )

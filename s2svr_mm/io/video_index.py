@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Where the frames of a video file lie: which packet gives which frame, and what is wrong there."""
+"""Index of a video file: which packet holds which frame, and what is damaged."""
 
 import functools
 import os
@@ -29,8 +29,8 @@ REORDERING = frozenset(['h264', 'hevc', 'vvc', 'mpeg1video', 'mpeg2video', 'mpeg
     ['vc1', 'wmv3', 'svq3', 'rv30', 'rv40', 'avs2', 'avs3', 'evc']
 )
 # Packets by which that may move a frame, at most.
-_DEEPESTREORDERING = 32
-# They tell when a frame is shown. Others, AVI above all, tell when it is decoded, if that.
+_DEEPEST_REORDERING = 32
+# They state when a frame is shown. Others, AVI above all, state at most when it is decoded.
 _TIMED_FORMATS = ('mov', 'matroska', 'mpegts', 'mpeg', 'mxf', 'flv', 'nut', 'ogg', 'ivf')
 # Frames after which the order that a timed, or another container seems to have is believed.
 _CHECKED_FRAMES = 12, 48
@@ -56,7 +56,7 @@ class VideoIndex:
             in the file.
         checksums: For each packet one of its bytes.
         header: Hash of what else the pixels depend on.
-        interlaced: Whether the container says that frames hold two moments each.
+        interlaced: Whether the container says that each frame holds two fields.
         damage: What reading alone shows to be wrong.
         notes: What else there is to know.
     """
@@ -91,7 +91,7 @@ class VideoIndex:
         stop = after[0] if len(after) else len(self.number)
         numbers = self.number[packet + 1 : stop]
         # What a keyframe is stored before, but shown after, may refer to what lies before it.
-        following = self.number[stop : stop + _DEEPESTREORDERING]
+        following = self.number[stop : stop + _DEEPEST_REORDERING]
         leading = following[following < self.number[stop]] if len(after) else following[:0]
         return np.concatenate([numbers[numbers >= 0], leading[leading >= 0]])
 
@@ -256,7 +256,7 @@ class _Facts:
         if UNKNOWN in pts or len(np.unique(pts)) < len(pts) or not self.reorders:
             return None, 0
         ranks = np.argsort(np.argsort(pts))
-        if np.abs(ranks - np.arange(len(ranks))).max(initial=0) > _DEEPESTREORDERING:
+        if np.abs(ranks - np.arange(len(ranks))).max(initial=0) > _DEEPEST_REORDERING:
             return None, 0  # the clock falls on the way
         numbers[shown] = ranks
         return numbers, _CHECKED_FRAMES[not self.is_timed]
@@ -381,7 +381,7 @@ def _check_order(
 def _describe(
     first: av.VideoFrame, facts: _Facts, path: str
 ) -> tuple[VideoInfo, Orientation, list[str]]:
-    """Tell size, colour and orientation by the first frame."""
+    """Derive size, colour and orientation from the first frame."""
     notes = []
     orientation: Orientation | None = Orientation()
     # PyAV's stubs take it for the mapping that it is too.
@@ -390,7 +390,7 @@ def _describe(
         if side.type.name == 'DISPLAYMATRIX':
             orientation = from_display_matrix(bytes(side))
     if orientation is None:
-        notes.append(f'{path} asks to be turned in a way that makes no sense; it is not turned')
+        notes.append(f'{path} has a display matrix that is no rotation or flip; it is ignored')
         orientation = Orientation()
     code = int(first.colorspace)
     if not first.format.is_rgb and code not in (0, UNSPECIFIED) and not is_known(code):

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""YUV4MPEG2 (y4m): raw frames in a pipe, behind a line that says what they are."""
+"""YUV4MPEG2 (y4m): raw frames in a pipe, after a header line that describes them."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .reader import Frame, VideoInfo
 _MAGIC = b'YUV4MPEG2'
 _LONGEST_LINE = 1024
 _ADVICE = 'send it y4m, such as ffmpeg -i in.mp4 -f yuv4mpegpipe - | s2svr restore - -'
-# Names of y4m -> FFmpeg's; how chroma is sited is passed over, as it is in files.
+# Names of y4m -> FFmpeg's; the siting of chroma is ignored, as it is in files.
 _PIX_FMTS = {
     **dict.fromkeys(['420', '420jpeg', '420mpeg2', '420paldv'], 'yuv420p'),
     **{'422': 'yuv422p', '444': 'yuv444p', '411': 'yuv411p', 'mono': 'gray'},
@@ -83,7 +83,7 @@ class Y4MReader:
     def _layout(self) -> str:
         if self._params.get('I', '?')[:1] not in ('p', '?', ''):
             raise DataError(
-                f'{self.name} is interlaced: each frame holds two moments. Make it progressive '
+                f'{self.name} is interlaced: each frame holds two fields. Make it progressive '
                 'first: ffmpeg -i in.mp4 -vf bwdif=deint=interlaced -f yuv4mpegpipe -'
             )
         kind = self._params.get('C', '420jpeg')
@@ -109,7 +109,9 @@ class Y4MReader:
             if not line.endswith(b'\n') and line.startswith(b'FRAME'[: len(line)]):
                 raise self._cut_off(index)
             if not re.match(rb'FRAME[ \n]', line):
-                raise DataError(f'{self.name}: where frame {index} should begin is something else')
+                raise DataError(
+                    f'{self.name}: frame {index} does not begin with FRAME: the stream is damaged'
+                )
             data = self._file.read(self._frame_bytes)
             if len(data) < self._frame_bytes:
                 raise self._cut_off(index)

@@ -35,8 +35,8 @@ def yuv_frame_size(path: str, size: tuple[int, int] | None = None) -> tuple[int,
         match = re.search(r'(?:^|[_.-])(\d+)x(\d+)(?=[_.pi-])', os.path.basename(path))
         if match is None:
             raise DataError(
-                f'{path} does not tell its frame size. Name it like walk_352x288_300.yuv or give '
-                'yuv_size=(width, height).'
+                f'{path} does not state its frame size. Name it like walk_352x288_300.yuv or give '
+                'yuv_size=(width, height), on the command line --yuv-size WxH.'
             )
         size = (int(match[1]), int(match[2]))
     if min(size) < 1:
@@ -57,7 +57,7 @@ def yuv_pix_fmt(path: str, size: tuple[int, int]) -> str:
         FFmpeg's name of the pixel format.
 
     Raises:
-        DataError: The name tells of a layout that can't be read, or of interlaced frames.
+        DataError: The name states a layout that can't be read, or interlaced frames.
     """
     name = os.path.splitext(os.path.basename(path))[0].lower().replace('4:2:', '42')
     words = re.split(r'[^a-z0-9]+', name.replace('4:4:4', '444'))
@@ -65,7 +65,7 @@ def yuv_pix_fmt(path: str, size: tuple[int, int]) -> str:
     for place, word in enumerate(words):
         if re.fullmatch(r'(\d+x)?\d{3,4}i\d*|interlaced|[tb]ff', word):
             raise DataError(
-                f'{path}: its name says that it is interlaced: each frame holds two moments. '
+                f'{path}: its name says that it is interlaced: each frame holds two fields. '
                 'Make it progressive first.'
             )
         if word in _LAYOUTS:

@@ -20,7 +20,7 @@ class FlowDistillLoss(nn.Module):
 
     Args:
         eps (float): Keeps the slope finite at 0. Defaults to 0.01.
-        q (float): Exponent; small ones bear more outliers. Defaults to 0.4.
+        q (float): Exponent; smaller ones are more robust to outliers. Defaults to 0.4.
         loss_weight (float): Weight. Defaults to 1.0.
         reduction (str): 'mean' over the visible pixels, or 'none'. Defaults to 'mean'.
 

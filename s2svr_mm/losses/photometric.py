@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""How unlike a frame is to its neighbour, once that is warped onto it."""
+"""Photometric loss between a frame and its neighbour warped onto it."""
 
 import torch
 import torch.nn as nn
@@ -27,7 +27,7 @@ class PhotometricLoss(nn.Module):
         reduction (str): 'mean' over the visible pixels, or 'none'. Defaults to 'mean'.
 
     Raises:
-        ValueError: If no term has a weight, or ``reduction`` is unknown.
+        ConfigError: If no term has a weight, one is negative, or ``reduction`` is unknown.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class PhotometricLoss(nn.Module):
         weights = {_l1: l1_weight, _ssim: ssim_weight, census_distance: census_weight}
         if min(weights.values()) < 0 or not any(weights.values()):
             raise ConfigError(
-                'PhotometricLoss needs weights from 0 and one above it, but got '
+                'PhotometricLoss needs weights of at least 0, one of them positive, but got '
                 f'l1_weight={l1_weight}, ssim_weight={ssim_weight}, census_weight={census_weight}.'
             )
         self.terms = {term: weight for term, weight in weights.items() if weight}

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Flow that changes where the frame does."""
+"""Edge-aware smoothness loss of optical flow."""
 
 import torch.nn as nn
 from mmagic.registry import MODELS
@@ -17,7 +17,7 @@ class EdgeAwareSmoothnessLoss(nn.Module):
     at 1/4 of the frame's size that is about 0.5 here.
 
     Args:
-        edge_weight (float): How much an edge of the frame allows. Defaults to 10.0.
+        edge_weight (float): How much edges of the frame relax the penalty. Defaults to 10.0.
         loss_weight (float): Weight. Defaults to 0.5.
     """
 

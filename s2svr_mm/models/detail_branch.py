@@ -107,15 +107,15 @@ class DetailBranch(BaseModule):
         """
         frame = frames[i]
         before, after = frames[:i][::-1], frames[i + 1 :]
-        along_before = self._align(frame, before[: self.aligned], flows_forward[:i][::-1])
-        along_after = self._align(frame, after[: self.aligned], flows_backward[i:])
-        return self.compare(frame, along_before, along_after, before, after)
+        aligned_before = self._align(frame, before[: self.aligned], flows_forward[:i][::-1])
+        aligned_after = self._align(frame, after[: self.aligned], flows_backward[i:])
+        return self.compare(frame, aligned_before, aligned_after, before, after)
 
     def compare(
         self,
         frame: Tensor,
-        along_before: Sequence[Tensor],
-        along_after: Sequence[Tensor],
+        aligned_before: Sequence[Tensor],
+        aligned_after: Sequence[Tensor],
         before: Sequence[Tensor],
         after: Sequence[Tensor],
     ) -> Tensor:
@@ -123,11 +123,11 @@ class DetailBranch(BaseModule):
 
         Args:
             frame (Tensor): (n, 3, h, w), RGB in [0, 1].
-            along_before (Sequence[Tensor]): Earlier neighbours, aligned to the frame, nearest
-                first, as many of ``aligned`` as there are.
-            along_after (Sequence[Tensor]): Later ones.
+            aligned_before (Sequence[Tensor]): Earlier neighbours aligned to the frame, nearest
+                first, at most ``aligned`` of (n, 3, h, w).
+            aligned_after (Sequence[Tensor]): Later neighbours, likewise.
             before (Sequence[Tensor]): Earlier neighbours as they are, nearest first.
-            after (Sequence[Tensor]): Later ones.
+            after (Sequence[Tensor]): Later neighbours, likewise.
 
         Returns:
             Tensor: As of :meth:`seen`.
@@ -136,7 +136,7 @@ class DetailBranch(BaseModule):
         # What moved differs more than what is aligned.
         parts = [
             10 * (frame - mean),
-            *_differences(frame, along_before, along_after, self.aligned, 20),
+            *_differences(frame, aligned_before, aligned_after, self.aligned, 20),
             *_differences(frame, before, after, self.in_place, 6),
         ]
         seen = unshuffle(torch.cat(parts, dim=1), self.unshuffle)

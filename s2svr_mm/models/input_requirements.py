@@ -79,7 +79,7 @@ def scale_of(network: nn.Module) -> int:
 
 
 def padded(clip: Tensor, requirements: InputRequirements) -> Tensor:
-    """Pad a clip at its ends, by mirroring it, to what a network requires.
+    """Mirror a clip at its end, its right and its bottom up to what a network requires.
 
     Args:
         clip (Tensor): (1, t, 3, h, w).

@@ -7,7 +7,7 @@ from mmengine.logging import MessageHub
 class IterationCounter:
     """Count iterations: the runner's count while one is training, else that of its calls.
 
-    It is no part of a checkpoint: fine-tuning from one starts anew, and resuming goes on.
+    It is no part of a checkpoint: fine-tuning from one starts at 0, and resuming continues.
     """
 
     def __init__(self) -> None:

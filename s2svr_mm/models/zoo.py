@@ -28,8 +28,8 @@ def list_models() -> list[str]:
 def load_model(model: str | os.PathLike, checkpoint: str | os.PathLike | None = None) -> nn.Module:
     """Load a network with its weights, ready to restore.
 
-    Only the generator is built: losses and discriminators of the config need nothing here, and
-    weights that it would fetch for the start of a training are not fetched.
+    Only the generator is built, without the losses and discriminators of the config, and pretrained
+    weights that training would start from are not downloaded.
 
     Args:
         model: Name of a bundled network (see :func:`list_models`), or a config file of this

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The last fraction of a pixel of optical flow, by least squares."""
+"""Sub-pixel refinement of optical flow by least squares (Lucas and Kanade)."""
 
 import torch
 import torch.nn.functional as F

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import DataError
+
 
 @torch.no_grad()
 def synthetic_pair(
@@ -41,12 +43,12 @@ def synthetic_pair(
         (n, 2, h - 2m, w - 2m).
 
     Raises:
-        ValueError: If the frames are not larger than twice ``max_motion``.
+        DataError: If the frames are not larger than twice ``max_motion``.
     """
     margin = math.ceil(max_motion)
     h, w = frames.shape[-2:]
     if min(h, w) <= 2 * margin:
-        raise ValueError(
+        raise DataError(
             f'Frames of {w}x{h} are too small for motion of {max_motion} pixels: both sides must '
             f'exceed {2 * margin}. Take larger crops or a smaller max_motion.'
         )

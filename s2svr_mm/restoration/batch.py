@@ -123,8 +123,8 @@ def restore_videos(
 ) -> BatchSummary:
     """Restore all videos of a folder and of those in it; one that fails does not stop the others.
 
-    Each keeps its path and its name; where files of that kind are not written, '.mkv' is added to
-    it. What becomes of each is written to ``restored.jsonl`` in the output folder. A call that was
+    Each keeps its path and its name; '.mkv' is added where its format cannot be written. What
+    becomes of each is written to ``restored.jsonl`` in the output folder. A call that was
     stopped resumes when it is made again.
 
     Args:
@@ -140,15 +140,15 @@ def restore_videos(
         progress (bool): Whether to show one progress bar for all. Defaults to True.
         worker (Worker, optional): This process among those that share the videos. Defaults to
             None: it works alone.
-        **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
+        **settings: Arguments of :class:`VideoRestorer`, unless ``model`` is one.
 
     Returns:
         BatchSummary: What became of each.
 
     Raises:
         DataError: There are no videos.
-        ConfigError: An argument is not possible.
-        OutputError: The folder can't be written to, or another process is at it.
+        ConfigError: An argument is not valid.
+        OutputError: The folder can't be written to, or another process is writing to it.
     """
     root = Path(dst)
     videos = plan_batch(Path(src), root, pattern)
@@ -228,7 +228,7 @@ def plan_batch(src: Path, dst: Path, pattern: str | None = None) -> list[Video]:
     videos: dict[str, Video] = {}
     for name in find_videos(str(src), pattern, str(dst)):
         output = _output_name(name)
-        # There are disks that do not tell upper from lower case.
+        # Some file systems ignore the case of names.
         other = videos.get(output.casefold())
         if other is not None:
             raise OutputError(
@@ -268,7 +268,7 @@ class _Log:
         self.earlier = self._new()
         if self._path.is_file() and not self._is_ours():
             raise OutputError(
-                f'{self._path} is not ours, and the log has to go there: move it away'
+                f'{self._path} was not written by s2svr_mm, whose log goes there: move it away'
             )
         self._since: dict[str, Outcome] = {}
 

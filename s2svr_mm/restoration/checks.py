@@ -27,10 +27,10 @@ class Target:
 
     @classmethod
     def of(cls, name: str | Path) -> 'Target':
-        """Tell by the name: a folder exists, or ends in a slash, or has no suffix.
+        """Decide by the name: a folder exists already, ends in a slash or has no suffix.
 
         Raises:
-            OutputError: There is no place beside it for what is half done.
+            OutputError: It is the root folder, beside which unfinished work cannot be kept.
         """
         path = Path(name)
         if path.name in ('', '..'):
@@ -133,10 +133,10 @@ def _frame_files(reader: Reader, folder: Path, frames: tuple[int, int | None]) -
 
 
 def checked_range(reader: Reader, frames: tuple[int, int | None]) -> tuple[int, int | None]:
-    """Return first frame and the one after the last, if there are such.
+    """Return a range of frames if the clip has any of them.
 
     Raises:
-        DataError: There are none.
+        DataError: The range is empty, or begins after the last frame.
     """
     start, stop = frames
     if start < 0 or (stop is not None and stop <= start):

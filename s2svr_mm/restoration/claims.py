@@ -1,9 +1,9 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Which process restores which segment.
 
-Each process takes a run of segments and goes on until the next one is done or somebody else's. So
-it restores only one window more than are its own: the one before a run, which fades into it.
-Nobody waits for anybody: what a process has when it dies is free again, and the others take it.
+Each process takes a run of segments and continues until the next one is done or taken by another
+process. So it restores just one window that is not its own: the one before its run, which fades
+into it. No process waits for another: when one dies, its segments are free and others take them.
 """
 
 import time
@@ -20,7 +20,7 @@ from .resume import ResumeFolder, SegmentNote, check_parts, has_begun
 from .sinks import Sink
 from .windows import Segments
 
-# How often a process that has nothing to do looks whether there is something.
+# Interval at which an idle process looks for work.
 POLL_SECONDS = 0.5
 # How long the others wait for the first process to begin.
 _PATIENCE_SECONDS = 60.0
@@ -82,7 +82,7 @@ class Arrival:
             return False
         existed = self._before.identity is not None
         if existed and not overwrite and self._output.is_file() and self.worker.rank:
-            # It is what the first process has to complain about.
+            # The first process reports that the output exists.
             raise FinishedElsewhereError
         patience = time.monotonic() + (_PATIENCE_SECONDS if self.worker.rank else 0)
         while not has_begun(self._output):
@@ -187,7 +187,7 @@ class Claims:
             time.sleep(POLL_SECONDS)
 
     def proceed(self, number: int) -> bool:
-        """Take the segment after one of this process's; returns whether it is free."""
+        """Take the segment that follows one of this process; return whether it was free."""
         self._look()
         return number < self.count and number not in self.notes and self._take(number)
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Hidden states that rest in main memory while the GPU works on those of other frames."""
+"""Offload hidden states to main memory while the GPU works on those of other frames."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
@@ -26,8 +26,8 @@ class MainMemory:
         device (torch.device): The GPU.
         leaving (torch.cuda.Stream): For copies from the GPU.
         coming (torch.cuda.Stream): For copies to the GPU.
-        held (int): Bytes of states that rest.
-        peak (int): Most bytes that rested at once.
+        held (int): Bytes of states that are offloaded.
+        peak (int): Most bytes offloaded at once.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -36,20 +36,20 @@ class MainMemory:
         self.held = self.peak = 0
 
     def __call__(self, tensors: Iterable[Tensor] = ()) -> 'RestingTensors':
-        """As ``list(tensors)``, but at rest."""
+        """Make a list of tensors that are offloaded."""
         return RestingTensors(self, tensors)
 
 
 class RestingTensors(Sequence[Tensor]):
     """A list of tensors without gradients, of which only those read last are on the GPU.
 
-    It is for reading along a clip, either way: the neighbours of what is read come while the
-    network works. mmagic's BasicVSR++ has the like (``cpu_cache_length``), with copies that its
-    GPU stands still for.
+    It suits a clip that is read in order, forwards or backwards: the neighbours of what is read
+    are copied to the GPU while the network works. mmagic's BasicVSR++ offloads too
+    (``cpu_cache_length``), but its GPU waits for the copies.
 
     Args:
-        memory (MainMemory): Where they rest.
-        tensors (Iterable[Tensor]): Those to begin with. Default: none.
+        memory (MainMemory): Where they are offloaded to.
+        tensors (Iterable[Tensor]): The first items. Defaults to none.
     """
 
     def __init__(self, memory: MainMemory, tensors: Iterable[Tensor] = ()) -> None:

@@ -10,7 +10,7 @@ from .sinks import COMPARISONS
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How the output is written. What is None is chosen by the source and the file's name.
+    """How the output is written; None is replaced by what suits the source and the file's name.
 
     Attributes:
         codec (str, optional): Name of a video encoder, such as 'libx265'.
@@ -24,7 +24,7 @@ class OutputOptions:
         segment (int): Frames after which what is done is kept for good, about.
 
     Raises:
-        ConfigError: They are not possible.
+        ConfigError: ``segment`` or ``compare_mode`` is not valid.
     """
 
     codec: str | None = None

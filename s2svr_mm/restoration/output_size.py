@@ -89,7 +89,7 @@ def default_model(size: str | None, frame: tuple[int, int] | None = None) -> str
         that enlarges most.
 
     Raises:
-        ConfigError: The size is none, or several inputs would need several networks.
+        ConfigError: The size is not valid, or several inputs would need several networks.
     """
     if size is None:
         return DEFAULT_MODEL

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Frames from anywhere to a pipe: as they come, in bounded memory, with nothing to resume."""
+"""Restore frames to a pipe as they arrive, in bounded memory; such a run cannot be resumed."""
 
 import sys
 import time
@@ -38,7 +38,7 @@ def restore_stream(
 
     Args:
         source (Reader | Y4MReader): Where frames come from.
-        target (BinaryIO): Where to; it need not seek.
+        target (BinaryIO): The output; it need not be seekable.
         restorer (VideoRestorer): The network with its settings.
         frames (tuple[int, int | None]): First frame and the one after the last; None for the end.
             Defaults to all.

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What a network gets to see at once, and in which type it computes."""
+"""Choose windows, tiles, data type and back end by memory and by the first frames."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Settings:
         size (str, optional): Size of restored frames, as :meth:`.OutputSize.parse` reads it.
 
     Raises:
-        ConfigError: They are not possible.
+        ConfigError: A setting is not valid, or two of them contradict each other.
     """
 
     dtype: str = 'auto'
@@ -83,7 +83,9 @@ class Settings:
                 f'the back end {self.backend} computes in float32 or int8, not in bfloat16'
             )
         if self.backend == 'torch' and self.dtype == 'int8':
-            raise ConfigError('torch does not compute in int8: give --backend openvino or auto')
+            raise ConfigError(
+                'torch does not compute in int8: give --backend openvino, onnxruntime or auto'
+            )
         if self.window is not None and self.window < 1:
             raise ConfigError(f'window must be at least 1, but got {self.window}')
         if self.overlap is not None and self.overlap < 0:
@@ -114,7 +116,7 @@ class Decision:
     Attributes:
         plan (TilingPlan): Windows and tiles.
         dtype (str): 'float32', 'bfloat16' or 'int8'.
-        notes (tuple[str, ...]): What there is to know about the choice.
+        notes (tuple[str, ...]): Remarks on the choice, for the user.
         backend (str): One of ``export.backends.BACKENDS``.
     """
 

@@ -105,7 +105,7 @@ class Predictor:
                 to 'float32'.
 
         Raises:
-            ConfigError: It runs on the CPU alone, or not this network.
+            ConfigError: It runs on the CPU only, or cannot run this network.
             MissingPackageError: It is not installed.
         """
         if backend == 'torch':
@@ -120,7 +120,7 @@ class Predictor:
             bundled_ranges(self.network)
 
     def usable_backends(self, dtype: str = 'float32') -> list[str]:
-        """List the back ends that :meth:`check_backend` has nothing against, torch first."""
+        """List the back ends that :meth:`check_backend` accepts, torch first."""
         usable = []
         for backend in BACKENDS:
             with suppress(ConfigError, MissingPackageError):
@@ -162,7 +162,7 @@ class Predictor:
             np.ndarray: (t, s * h, s * w, 3) for each clip, of the same type.
 
         Raises:
-            NonFiniteError: The network gives NaN or infinite values.
+            NonFiniteError: The network returns NaN or infinite values.
         """
         begun: deque[Callable[[], np.ndarray]] = deque()
         for clip in clips:
@@ -189,7 +189,7 @@ class Predictor:
         def wait() -> np.ndarray:
             if not finite().item():
                 raise NonFiniteError(
-                    f'{type(self.network).__name__} gives values that are not finite: the '
+                    f'{type(self.network).__name__} returns values that are not finite: the '
                     'checkpoint is broken, or its numbers are too large for bfloat16 (--dtype '
                     'float32)'
                 )

@@ -17,8 +17,9 @@ _KEPT_WINDOWS = 2
 class RestoredFrames:
     """The frames of a restored clip; each is the one that :meth:`VideoRestorer.restore` yields.
 
-    A frame that is asked for is made with all others of its window, which are held. Going on to the
-    next window costs one window; going anywhere else costs two, for the one before fades into it.
+    A frame is restored together with all others of its window, and the last windows are cached.
+    Reading on into the next window costs one window; jumping elsewhere costs two, as the window
+    before fades into it.
 
     Args:
         restorer (VideoRestorer): The network with its settings.
@@ -49,7 +50,7 @@ class RestoredFrames:
             IndexError: There is no such frame.
         """
         if not 0 <= number < self._count:
-            raise IndexError(f'frame {number} of {self._count}')
+            raise IndexError(f'there is no frame {number} in a clip of {self._count} frames')
         if self._decision is None:
             first = range(min(self._count, CHECK_FRAMES))
             self._decision = self._restorer.decide([self._read(i) for i in first])

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""From the size that the network makes to the one that is wanted."""
+"""Resize restored frames to the size that was asked for."""
 
 import numpy as np
 import torch

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""From a file to a file: what is done is kept as it goes, and the result appears whole."""
+"""Restore a file to a file: finished segments are kept, and the output appears when complete."""
 
 import sys
 import time
@@ -70,7 +70,8 @@ def restore_video(
             settings; see :func:`.default_model`.
         frames (tuple[int, int | None]): First frame and the one after the last; None for the end.
             Defaults to all.
-        options (OutputOptions, optional): How to write. Defaults to None, as the source is.
+        options (OutputOptions, optional): How to write the output. Defaults to None: codec, pixel
+            format and rate follow the source.
         rate (Fraction, optional): Frames per second of frames and raw YUV. Defaults to None, 25.
         yuv_size (tuple[int, int], optional): (width, height) of a YUV file. Defaults to None, as
             its name says.
@@ -78,16 +79,16 @@ def restore_video(
             it, or ends before the change if that is found on the way; 'split' restores what
             follows into files of its own (``out.2.mp4``); 'scale' brings all frames to the size of
             the first one. Defaults to 'stop'.
-        strict (bool): Whether to refuse a video with damaged frames, instead of restoring it with
-            what the decoder makes of them. Defaults to False.
+        strict (bool): Whether to refuse a video with damaged frames, instead of restoring them as
+            the decoder conceals them. Defaults to False.
         progress (bool): Whether to show a progress bar. Defaults to True.
-        **settings: Arguments of :class:`VideoRestorer`, where ``model`` is none.
+        **settings: Arguments of :class:`VideoRestorer`, unless ``model`` is one.
 
     Returns:
         Summary: What was done.
 
     Raises:
-        ConfigError: An argument is not possible.
+        ConfigError: An argument is not valid.
         DataError: The input can't be used.
         OutputError: The output can't be written, or must not be.
         EncodingError: The encoder or the container does not take the frames.
@@ -104,7 +105,7 @@ class Source:
     """What is to be restored; the attributes are arguments of :func:`restore_video`.
 
     Raises:
-        ConfigError: They are not possible.
+        ConfigError: ``size_change`` is unknown.
     """
 
     src: str
@@ -141,7 +142,7 @@ def restore_source(
         target (Target): The main output.
         restorer (VideoRestorer): The network with its settings.
         options (OutputOptions): How to write.
-        progress (bool | tqdm): Whether to show a progress bar, or one that is shown. Defaults to
+        progress (bool | tqdm): Whether to show a progress bar, or a bar to update. Defaults to
             True.
         worker (Worker, optional): This process among those that restore this output together.
             Defaults to None: it does so alone.
@@ -205,11 +206,11 @@ def restorer_of(
     settings: dict[str, Any],
     frame: tuple[int, int] | None = None,
 ) -> VideoRestorer:
-    """Return a network with its settings, of what :func:`restore_video` takes.
+    """Return the VideoRestorer for a ``model`` and settings of :func:`restore_video`.
 
     Args:
         model (str | nn.Module | VideoRestorer, optional): See :func:`restore_video`.
-        settings (dict[str, Any]): Arguments of :class:`VideoRestorer`, where ``model`` is none.
+        settings (dict[str, Any]): Arguments of :class:`VideoRestorer`, unless ``model`` is one.
         frame (tuple[int, int], optional): Height and width of the input, by which the default is
             chosen. Defaults to None, several inputs.
     """

@@ -78,7 +78,7 @@ class VideoRestorer:
         settings (Settings): What was given, but for the network, the device and ``tta``.
 
     Raises:
-        ConfigError: An argument is not possible.
+        ConfigError: An argument is not valid.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class VideoRestorer:
 
         Raises:
             DataError: An item is not a frame, or differs from the first in size or type.
-            NonFiniteError: The network gives NaN or infinite values.
+            NonFiniteError: The network returns NaN or infinite values.
         """
         source = _checked(frames)
         if decision is None:
@@ -210,8 +210,8 @@ class VideoRestorer:
             decision (Decision): Windows, tiles and type.
             resumed (bool): Whether the stream starts with a later window than the video's first.
                 Defaults to False.
-            proceed (Callable[[int], bool]): Asked before each further window, with its number in
-                the stream, whether to restore it or to stop. Defaults to one that says yes.
+            proceed (Callable[[int], bool]): Called before each further window with its number in
+                the stream; returns whether to restore it. Defaults to always True.
 
         Yields:
             np.ndarray: What each window adds to the result, (k, height, width, 3). Of a resumed
@@ -305,7 +305,7 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         first = frame if first is None else first
         if (frame.shape, frame.dtype) != (first.shape, first.dtype):
             raise DataError(
-                f'frame {index} is {frame.shape} of {frame.dtype}, but the first one '
+                f'frame {index} is {frame.shape} of {frame.dtype}, but the first one is '
                 f'{first.shape} of {first.dtype}'
             )
         if frame.dtype == np.float32 and not np.isfinite(frame).all():

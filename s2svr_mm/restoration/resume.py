@@ -114,7 +114,8 @@ class ResumeFolder:
             arguments. Defaults to False.
 
     Raises:
-        OutputError: Another process is at it, or the folder is not ours.
+        OutputError: Another process is writing to the output, or something that was not made here
+            has the folder's name.
     """
 
     def __init__(self, output: Path, shared: bool = False) -> None:
@@ -191,7 +192,7 @@ class ResumeFolder:
         )
         raise OutputError(
             f'{self.folder} holds what an interrupted run with another {", ".join(changed)} has '
-            'done: call it again as it was to resume, or --overwrite to start anew'
+            'done: repeat that call to resume it, or --overwrite to start anew'
         )
 
     def begin(self, arguments: Mapping[str, Any], beginning: Beginning) -> None:
@@ -221,14 +222,14 @@ class ResumeFolder:
         return sorted(int(path.stem) for path in self.folder.glob('[0-9]*.input'))
 
     def forget(self, segment: int) -> None:
-        """Throw away what is known of a segment."""
+        """Delete the note on a segment."""
         self._input(segment).unlink(missing_ok=True)
 
     def _input(self, segment: int) -> Path:
         return self.folder / f'{segment:06d}.input'
 
     def clear(self) -> None:
-        """Throw away all parts, and nothing else."""
+        """Delete all parts, and nothing else."""
         inside = self.folder.resolve()
         # What is left if this is stopped is still known as ours, and as of no use.
         with suppress(FileNotFoundError):
@@ -295,7 +296,7 @@ def check_parts(output: Path) -> None:
     # Another process may begin or clear up while this one looks, but not do both.
     if _is_somebody_elses(output, folder) and _is_somebody_elses(output, folder):
         raise OutputError(
-            f'{folder} is needed for what is half done, but something that was not made here has '
+            f'{folder} is needed for unfinished work, but something that was not made here has '
             'that name. It was not touched: move it away, or choose another output'
         )
 

@@ -32,7 +32,7 @@ _FLASH = 4
 _LEAST, _TIMES, _BACK = 0.26, 2.3, 0.2
 # Luma images, their blocks, and the shifts that are tried, in pixels: up to a fifth of the width.
 _WIDTH, _HEIGHT, _BLOCK_WIDTH, _BLOCK_HEIGHT, _SHIFT = 64, 36, 32, 18, 12
-# Contrast, in grey levels, that noise has: frames with no more differ by nothing.
+# Contrast of noise, in grey levels: frames with no more than that count as equal.
 _NOISE = 1.0
 
 
@@ -63,7 +63,7 @@ def mark_cuts(
     before: Sequence[np.ndarray] = (),
     enabled: bool = True,
 ) -> Iterator[tuple[T, bool]]:
-    """Tell for each frame of a stream whether a scene begins with it.
+    """Yield each frame of a stream and whether a scene begins with it.
 
     Args:
         items (Iterable): The frames, read ``REACH`` ahead.
@@ -149,6 +149,6 @@ def _one_way(source: np.ndarray, target: np.ndarray) -> _Difference:
 def _best_correlation(field: np.ndarray, block: np.ndarray) -> float:
     """Greatest correlation of a block with any place of a field, from 0 to 1."""
     found = cv2.matchTemplate(field, block, cv2.TM_CCOEFF_NORMED)
-    # Beside flat places OpenCV divides by nothing.
+    # At flat places OpenCV divides by zero.
     sound = found[np.abs(found) <= 1 + 1e-3]
     return float(np.clip(sound.max(), 0, 1)) if sound.size else 0.0

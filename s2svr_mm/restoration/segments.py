@@ -290,7 +290,7 @@ def _input(stretch: Stretch, segments: Segments, segment: int, is_last: bool) ->
 def check_segments(
     stretch: Stretch, sinks: Sequence[Sink], parts: ResumeFolder, segments: Segments, discard: bool
 ) -> None:
-    """Look whether the segments that are there are made of what the input holds now.
+    """Check that existing segments were made from the input as it is now.
 
     Args:
         stretch (Stretch): The frames.
@@ -301,7 +301,7 @@ def check_segments(
             otherwise other processes are at work, whose input has to be the same.
 
     Raises:
-        DataError: The input of other processes is another one.
+        DataError: Other processes restore a different input.
     """
     count = segments.count(stretch.num_frames)
     for number in parts.noted():

@@ -62,7 +62,7 @@ class VideoSink:
         folder (Path): Where segments are kept.
         output (Path): The video to be.
         settings (EncoderSettings): How to encode.
-        source (SourceStreams, optional): Sound and subtitles that go along.
+        source (SourceStreams, optional): Sound and subtitles to copy.
         compose (Callable, optional): Makes the frame to write from the source's and the restored
             one; None for the restored one alone.
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What there is to say of a restored video."""
+"""Summary of the restoration of a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ _LISTED = 20
 
 @dataclass
 class Summary:
-    """What was done.
+    """Outputs, speed, memory and notes of one call of :func:`.restore_video.restore_video`.
 
     Attributes:
         outputs (list[str]): Files or folders written.
@@ -29,8 +29,8 @@ class Summary:
         encoder (str): Encoder and pixel format; empty for frames.
         cuts (list[tuple[int, float]]): Frames that a scene begins with, by number and seconds in
             the input; the first frame is not among them.
-        damage (str, optional): What is missing in the output, for the input lacks it.
-        notes (list[str]): What else there is to know.
+        damage (str, optional): What is missing in the output because the input lacks it.
+        notes (list[str]): Further remarks for the user.
     """
 
     outputs: list[str]
@@ -81,7 +81,8 @@ def joined(summaries: Sequence[Summary]) -> Summary:
         summaries (Sequence[Summary]): At least one, in order.
 
     Returns:
-        Summary: Sums, and the size, settings and peaks of the first and of all.
+        Summary: All outputs, cuts and notes, sums of frames and times, and the highest peaks; the
+        rest is that of the first one.
     """
     first, *others = summaries
     notes = list(first.notes)

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Threads beside the network: one fetches what comes next, one takes away what is done."""
+"""Threads beside the network: one reads ahead, one writes the results."""
 
 import queue
 import threading

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Clips to the device, and what becomes of them back to main memory."""
+"""Copy clips to the device and results back to main memory."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

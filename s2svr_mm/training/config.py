@@ -91,8 +91,8 @@ def _check_option(node: Any, key: str, options: Mapping[str, Any]) -> None:
             node = node[int(part)]
         elif not isinstance(node, Mapping):
             raise ConfigError(
-                f'--cfg-options {key}: {above} is {node!r}, so nothing can be set in it. Write '
-                'what it is to be as a whole into a config'
+                f'--cfg-options {key}: {above} is {node!r}, so nothing can be set in it. Set its '
+                'whole value in a config'
             )
         elif part in node:
             node = node[part]

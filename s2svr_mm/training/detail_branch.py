@@ -59,9 +59,10 @@ def build_model(cfg: Config) -> BaseModel:
 def collect_details(
     model: BaseModel, dataloader: dict, clips: int, progress: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
-    """Read training clips and keeps what the branch sees of them, and what it has to find.
+    """Read training clips; return the inputs of the branch for them and the residuals to learn.
 
-    That is what the rest of the network leaves, fed back what it restores as it is now.
+    A residual is what the rest of the network, with its present weights and feedback, leaves to be
+    restored.
 
     Args:
         model (BaseModel): An ``S2SVR`` whose generator has a :class:`.DetailBranch`.

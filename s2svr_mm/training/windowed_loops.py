@@ -38,8 +38,8 @@ class WindowedLoop:
 
     A clip of a :class:`VideoClipDataset` that is to be restored in windows is never loaded as a
     whole. Windows are those of :class:`VideoRestorer`, joined in the same way; the model restores
-    them as it does whole clips (``val_step``, ``test_step``). Metrics and hooks get a clip in
-    pieces, in the order of its frames, and a metric's figure of a clip is the mean over its
+    them as it does whole clips (``val_step``, ``test_step``). Metrics and hooks get a clip
+    window by window, and a metric's figure of a clip is the mean over its
     frames. Clips of other data sets are taken whole, and so are those whose pipeline has a
     transform that does not work frame by frame (``CompressVideo``, ``AverageMotionBlur``).
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Files and folders that are whole or not there, and what a disk has against them."""
+"""Atomic writes of files and folders, and errors of a full or protected disk."""
 
 import errno
 import os
@@ -178,7 +178,7 @@ def output_folder(root: Path, option: str = '--out') -> Iterator[None]:
 
     Raises:
         ConfigError: It can't be made or written to.
-        OutputError: Another process is at it, or the disk is full.
+        OutputError: Another process is writing to it, or the disk is full.
     """
     make_folder(root, option)
     with folder_lock(root), disk_errors(root):

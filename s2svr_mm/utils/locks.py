@@ -2,7 +2,7 @@
 """Locks on a folder: for one process alone, or for several that share its work.
 
 The operating system holds them (``flock`` and its like), so a process that dies gives them up
-whatever killed it, and no clock has a say.
+whatever killed it, and no time-out is needed.
 """
 
 import os
@@ -82,7 +82,7 @@ def try_lock(path: Path) -> FileLock | None:
 class SharedFolder:
     """A folder that several processes write to, each of which takes locks for parts of the work.
 
-    While any of them is at it, :func:`folder_lock` refuses the folder. A context manager.
+    While any of them is at work, :func:`folder_lock` refuses the folder; :meth:`close` leaves it.
 
     Args:
         folder (Path): An existing folder.

@@ -86,7 +86,9 @@ def read_manifest(folder: Path, root: Path | None = None) -> dict[str, str]:
             raise ValueError(content['made_by'])
         return dict(content['files'])
     except (ValueError, KeyError, TypeError) as error:
-        raise OutputError(f'{path} is damaged or not ours: move it away') from error
+        raise OutputError(
+            f'{path} is damaged or was not written by s2svr_mm: move it away'
+        ) from error
 
 
 def note_made(folder: Path, digests: Mapping[str, str], root: Path | None = None) -> None:
@@ -146,7 +148,7 @@ def check_made(folder: Path, names: Iterable[str], root: Path | None = None) -> 
 
 
 def write_made(folder: Path, contents: Mapping[str, bytes], root: Path | None = None) -> None:
-    """Write files and note them, unless somebody else's have their names.
+    """Write files and note them in the manifest, unless that would replace foreign files.
 
     Args:
         folder (Path): The folder, made if need be.

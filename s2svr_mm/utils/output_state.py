@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What is at the place of an output, to tell later whether it is still the same."""
+"""State of an output's path, to find out later whether it has changed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class OutputState:
 
     @classmethod
     def of(cls, output: Path) -> 'OutputState':
-        """Look what is there now."""
+        """Return the present state of an output."""
         try:
             status = output.stat()
         except OSError:

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The page's addresses: what they answer, and what they set going."""
+"""The routes of the web page and their handlers."""
 
 import asyncio
 import json
@@ -284,7 +284,7 @@ def create_app(
         runner (Runner): Runs them.
         root (Path): The folder that videos are picked from.
         token (str): What a browser must know.
-        host (str): Address that is listened to.
+        host (str): Address that the server listens on.
         port (int): Its port.
         max_upload (int): Bytes that an upload has at most.
 

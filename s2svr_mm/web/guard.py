@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Who may use the page: who knows its token, from the page itself."""
+"""Access to the page: only with its token, and changes only from the page itself."""
 
 import secrets
 from http.cookies import CookieError, SimpleCookie
@@ -36,7 +36,7 @@ class Guard:
     Args:
         app (ASGIApp): What is guarded.
         token (str): The secret.
-        host (str): The address that is listened to.
+        host (str): The address that the server listens on.
         port (int): Its port: cookies belong to a machine, whatever the port.
     """
 

@@ -176,7 +176,7 @@ class JobStore:
         """Remove a job with its folder, and what was uploaded for it alone.
 
         Raises:
-            ConfigError: It is at work.
+            ConfigError: It is queued or running.
         """
         with self._lock:
             if job.state in ('queued', 'running'):

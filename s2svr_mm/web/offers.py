@@ -124,7 +124,9 @@ class RestoreSettings:
         if self.memory is not None and self.memory < 1:
             raise ConfigError(f'memory must be at least 1 MB, but got {self.memory}')
         if self.first < 0 or (self.end is not None and self.end <= self.first):
-            raise ConfigError(f'frames {self.first}:{self.end} are none: the end is not after them')
+            raise ConfigError(
+                f'frames {self.first}:{self.end}: the end must be after the first frame'
+            )
         if self.size_change not in SIZE_CHANGES or self.size_change == 'split':
             raise ConfigError(f"size_change is 'stop' or 'scale', got {self.size_change!r}")
 

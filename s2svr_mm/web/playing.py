@@ -63,7 +63,7 @@ def make_playable(
 
 
 def _same_times(a: Reader, b: Reader) -> bool:
-    """Tell whether frames of two videos are shown at the same times, to a millisecond."""
+    """Whether frames of two videos are shown at the same times, to a millisecond."""
     if a.num_frames != b.num_frames:
         return False
     first, second = (np.array(r.times) * float(r.info.time_base) for r in (a, b))
@@ -82,7 +82,7 @@ def _link(path: Path, target: Path) -> Path | None:
 
 
 def is_playable(path: Path) -> bool:
-    """Tell whether browsers play a video as it is: H.264 of 8 bits in MP4, from time 0 on."""
+    """Whether browsers play a video as it is: H.264 of 8 bits in MP4, from time 0 on."""
     with open_video(str(path)) as container:
         stream = video_stream(container, str(path))
         context = stream.codec_context

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""A few frames restored at once, and what they tell of the whole video."""
+"""A few frames restored at once, and an estimate for the whole video from them."""
 
 import threading
 import time

@@ -32,7 +32,7 @@ class Progress:
         self._told: float | None = None
 
     def read(self, text: bytes, now: float) -> dict[str, Any] | None:
-        """Read on.
+        """Parse the next part of the output.
 
         Args:
             text (bytes): What comes next, cut off anywhere.
@@ -186,8 +186,8 @@ def _early_end(status: int, last: bytes) -> dict[str, Any]:
     """Report a worker that ended by itself, with its last words but for the bar."""
     words = re.split(r'[\r\n]+', last.decode(errors='replace').strip())
     told = '\n'.join(word for word in words[-5:] if not _BAR.search(word.encode()))
-    cause = 'killed, perhaps for want of memory' if status < 0 else f'status {status}'
-    return {'state': 'failed', 'message': f'The work ended early ({cause}).\n{told}'}
+    cause = 'killed, perhaps for lack of memory' if status < 0 else f'status {status}'
+    return {'state': 'failed', 'message': f'The job ended early ({cause}).\n{told}'}
 
 
 def _worker(folder: Path) -> subprocess.Popen[bytes]:

@@ -23,12 +23,12 @@ _TOKEN = 'token'
 def serve(
     folder: Path, root: Path, host: str, port: int, max_upload: int, open_browser: bool = False
 ) -> None:
-    """Serve the page, and run its jobs, until an interrupt.
+    """Serve the page, and run its jobs, until interrupted.
 
     Args:
         folder (Path): Where jobs and uploads lie.
         root (Path): The folder that videos are picked from.
-        host (str): Address to listen to.
+        host (str): Address to listen on.
         port (int): Its port; 0 for any that is free.
         max_upload (int): Bytes that an upload has at most.
         open_browser (bool): Whether to open the page. Defaults to False.
@@ -45,14 +45,14 @@ def serve(
         store = JobStore(folder.resolve())
         runner = Runner(store)
         app = create_app(store, runner, root, token, host, port, max_upload)
-        # The end is not for a slow page to delay.
+        # A slow page must not delay the end of the server.
         config = uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
         app.state.is_ending = lambda: server.should_exit
         name = f'[{host}]' if ':' in host else host
         address = f'http://{name}:{port}/?token={token}'
         print(f'{address}\n(Ctrl-C ends the server; the next one resumes its jobs)', flush=True)
-        # torch's profiler, which previews need, wants to be begun in the main thread.
+        # torch's profiler, which previews need, has to be started in the main thread.
         measure_peak(lambda: None, torch.device('cpu'))
         runner.start()
         if open_browser:
@@ -73,7 +73,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise ConfigError(
-            f'{host}:{port} cannot be listened to ({error}): give another --port, or 0 for any'
+            f'cannot listen on {host}:{port} ({error}): give another --port, or 0 for any free one'
         ) from error
     return listener
 

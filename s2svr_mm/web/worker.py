@@ -85,7 +85,7 @@ def restore(job: Job, folder: Path) -> dict[str, Any]:
         of the files to be played.
 
     Raises:
-        S2SVRError: What the user can mend.
+        S2SVRError: A user error.
     """
     settings, target, record = job.restore_settings, folder / job.result, folder / SUMMARY
     # It has its name only when it is whole, and then there is nothing left to restore.

@@ -105,7 +105,7 @@ def test_doctor_works_on_a_broken_stack(tmp_path):
     (folder / 'METADATA').write_text('Metadata-Version: 2.1\nName: numpy\nVersion: 2.1.3\n')
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(map(str, (tmp_path, CHECKOUT)))}
     for command, status, message in (
-        ('doctor', 1, 'put right: numpy'),
+        ('doctor', 1, 'fixed: numpy'),
         ('restore a.mp4 b.mp4', 1, "error: the installed packages do not work together ('s2svr"),
     ):
         done = subprocess.run(

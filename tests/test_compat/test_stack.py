@@ -189,7 +189,7 @@ def test_report_of_a_broken_stack(overlay):
     assert rows['numpy'][1:4] == ['2.1.3', '1.26.4', 'broken']
     assert rows['transformers'][1:] == ['4.40.0', '4.35.2', 'untested']
     assert rows['torch'][1:3] == [torch.__version__.partition('+')[0], '2.11.0']
-    assert 'put right: numpy' in done.stdout
+    assert 'fixed: numpy' in done.stdout
 
 
 def test_report(overlay, capsys):

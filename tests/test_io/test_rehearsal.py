@@ -60,7 +60,7 @@ def test_a_container_that_does_not_hold_a_codec_is_told_apart_from_the_encoder(
 def test_a_rate_alone_cannot_say_uneven_times(tmp_path):
     clip = moving_clip(12, 32, 32)
     uneven = write_movie(tmp_path / 'in.mkv', clip, times=[*range(0, 440, 40), 455])
-    with pytest.raises(EncodingError, match=r'\.avi files know but one duration.*\.mkv'):
+    with pytest.raises(EncodingError, match=r'\.avi files hold frames of one duration.*\.mkv'):
         rewrite(uneven, tmp_path / 'out.avi')
     # Milliseconds are no unevenness.
     rounded = write_movie(

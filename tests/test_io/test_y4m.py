@@ -105,7 +105,7 @@ def test_a_stream_that_is_cut_off_is_no_shorter_clip(left):
         (b'YUV4MPEG2 W0 H4 F25:1\n', 'states no frame size'),
         (b'YUV4MPEG2 W4 H4 It\n', 'is interlaced.*bwdif'),
         (b'YUV4MPEG2 W4 H4 C444alpha\n', 'kind C444alpha, which is not read'),
-        (b'YUV4MPEG2 W4 H4\nFRAMES\n', 'where frame 0 should begin is something else'),
+        (b'YUV4MPEG2 W4 H4\nFRAMES\n', 'frame 0 does not begin with FRAME'),
     ],
 )
 def test_what_is_no_stream(data, message):

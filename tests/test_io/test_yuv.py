@@ -97,7 +97,7 @@ def test_what_the_name_says_is_how_it_is_read(tmp_path, name, pix_fmt, frames):
         ('a_32x24_rgb24.yuv', 'rgb24 is not read'),
         ('a_32x24_11bit.yuv', '11 bits, which is not read'),
         ('a_33x24_1.yuv', 'even width and height, got 33x24'),
-        ('a.yuv', r'does not tell its frame size.*yuv_size'),
+        ('a.yuv', r'does not state its frame size.*yuv_size'),
         ('a_32x24_10bit.yuv', 'no multiple'),
     ],
 )

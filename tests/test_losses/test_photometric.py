@@ -141,7 +141,7 @@ def test_masked_mean_of_soft_masks():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r'\(2, 3, 6, 7\) and \(2, 3, 6, 6\)'):
         PhotometricLoss()(torch.zeros(2, 3, 6, 7), torch.zeros(2, 3, 6, 6))
-    with pytest.raises(ValueError, match='one above it, but got l1_weight=0'):
+    with pytest.raises(ValueError, match='one of them positive, but got l1_weight=0'):
         PhotometricLoss(l1_weight=0, ssim_weight=0)
     with pytest.raises(ValueError, match="got 'sum'"):
         PhotometricLoss(reduction='sum')

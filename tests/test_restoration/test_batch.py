@@ -164,7 +164,7 @@ def test_what_cannot_be(videos, tmp_path):
 def test_a_log_of_somebody_else_is_not_touched(videos):
     (videos.parent / 'restored').mkdir()
     (videos.parent / 'restored' / LOG).write_text('{"mine": 1}\n')
-    with pytest.raises(OutputError, match='not ours'):
+    with pytest.raises(OutputError, match='was not written by s2svr_mm'):
         restore(videos)
     assert (videos.parent / 'restored' / LOG).read_text() == '{"mine": 1}\n'
 

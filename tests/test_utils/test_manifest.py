@@ -85,7 +85,7 @@ def test_a_png_tells_itself_whose_it_is(tmp_path):
 def test_a_foreign_manifest_stops_the_call(tmp_path, text):
     manifest_path(tmp_path).parent.mkdir()
     manifest_path(tmp_path).write_text(text)
-    with pytest.raises(OutputError, match='damaged or not ours'):
+    with pytest.raises(OutputError, match='damaged or was not written by s2svr_mm'):
         write_made(tmp_path, {'a': b'1'})
     assert manifest_path(tmp_path).read_text() == text
     assert not (tmp_path / 'a').exists()

@@ -131,7 +131,7 @@ def test_a_waiting_job_is_stopped_without_being_run(store, video, fake, started)
     [
         ("end(state='failed', message=f'{folder}/walk.mp4: no')", 'walk.mp4: no'),
         ("bar(1); print('\\nMemoryError: 7', file=sys.stderr); sys.exit(1)", 'MemoryError: 7'),
-        ('os.kill(os.getpid(), 9)', 'killed, perhaps for want of memory'),
+        ('os.kill(os.getpid(), 9)', 'killed, perhaps for lack of memory'),
     ],
 )
 def test_why_a_job_failed(store, video, fake, started, script, message):

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Laying out data sets as the configs expect them; behind ``tools/prepare_data.py``."""
+"""Lay out data sets as the configs expect them; used by ``s2svr prepare-data``."""
 
 from .own_clips import prepare_clips
 from .published import prepare_published

@@ -38,7 +38,7 @@ def prepare_clips(
 ) -> None:
     """Make ``train/lq``, ``train/gt``, ``val/lq`` and ``val/gt`` from good videos.
 
-    Frames become 8-bit PNGs named 00000000.png and so on. A second call goes on where the first
+    Frames become 8-bit PNGs named 00000000.png and so on. A second call resumes where the first
     ended.
 
     Args:
@@ -109,7 +109,7 @@ def prepare_clip(
         name (str): The clip's name.
         folder (Path): The folder of 'lq' and 'gt', in ``root``.
         degradation (str): See :func:`.degradations.check_name`.
-        scale (int): For 'bi' and 'bd'.
+        scale (int): As in :func:`prepare_clips`.
         root (Path): The folder being prepared.
         shrink (int): How many times smaller the frames become first. Default: 1.
 
@@ -164,7 +164,7 @@ def _is_photo(path: Path) -> bool:
 
 
 def still_frames(path: str) -> Iterator[np.ndarray]:
-    """Read a photograph, once a frame is asked for, as a clip that stands still.
+    """Read a photograph lazily as a clip of equal frames.
 
     Args:
         path (str): The image file.

@@ -44,7 +44,7 @@ def prepare_published(
 ) -> None:
     """Check a downloaded data set and lay it out for the configs.
 
-    Clips are linked from the download, or copied. A second call goes on where the first ended.
+    Clips are linked from the download, or copied. A second call resumes where the first ended.
 
     Args:
         recipe (Recipe): The data set.
@@ -54,7 +54,7 @@ def prepare_published(
         degradations (Sequence[str], optional): Which of the recipe's degraded versions to make.
             Default: None (its own choice).
         copy (bool): Copy the clips instead of linking them.
-        allow_partial (bool): Go on with what is there, saying what is missing.
+        allow_partial (bool): Prepare what is there and report what is missing.
         workers (int): Number of processes.
         report (Callable[[str], None]): Where messages go.
 
@@ -178,7 +178,7 @@ def _wrong_totals(plan: Sequence[PlannedClip]) -> list[str]:
             try:
                 totals[clip.part] += open_reader(str(clip.source)).num_frames
             except DataError:
-                continue  # that the clip can't be used is told already
+                continue  # check_clip has reported it
     return [
         f'{part.sources[0]}: {total} frames are there instead of {part.total_frames}'
         for part, total in totals.items()

@@ -19,7 +19,7 @@ from ...utils.files import write_bytes
 
 @TRANSFORMS.register_module()
 class LoadFlowLabels(BaseTransform):
-    """Load the teacher's flows between two neighbouring frames, or let it find and keep them.
+    """Load the teacher's flows between two neighbouring frames; compute and store them if missing.
 
     Several passes of a teacher over whole frames take longer than the steps that learn from them;
     but for a clip they are always the same. So a pair that is drawn for the first time is given to

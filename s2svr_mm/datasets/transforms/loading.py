@@ -75,13 +75,14 @@ class LoadClip(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadYUVFrames(LoadClip):
-    """Load 'img' and 'gt' from raw YUV 4:2:0 files, in colour or the luma alone.
+    """Load 'img' and 'gt' from raw YUV files, in colour or the luma alone.
 
     As :class:`LoadClip`, which reads these files in colour too, but refuses any other kind.
 
     Args:
-        luma_only (bool): Give the Y plane as it is, in three equal channels, instead of RGB
-            (BT.601, limited range). Default: False.
+        luma_only (bool): Return the Y plane as it is, in three equal channels, instead of RGB
+            (limited range; BT.709 from 720 lines or 1280 columns on, else BT.601).
+            Default: False.
     """
 
     def __init__(self, luma_only: bool = False) -> None:

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Optical flow: the network, others behind the same call, and training without labels."""
+"""Optical flow: PWC-Lite, other estimators with its interface, and training without labels."""
 
 from ...ops.cost_volume import cost_volume
 from ...ops.occlusion import inside_frame, visible_mask

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Flow estimators of others behind the call of ours: ``forward(ref, supp) -> flow``."""
+"""Flow estimators of other projects, adapted to ``forward(ref, supp) -> flow``."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class SPyNet(StrictInit, basicvsr_net.SPyNet):
     def __init__(self, init_cfg: dict | None = None) -> None:
         basicvsr_net.SPyNet.__init__(self, pretrained=None)
         self.init_cfg = init_cfg
-        # Constants: the files that there are with and without them all fit.
+        # Constants, not saved: checkpoints with and without them load.
         for name in ('mean', 'std'):
             self.register_buffer(name, self._buffers.pop(name), persistent=False)
 
@@ -129,7 +129,7 @@ def _config_file(name: str) -> Path:
 
 
 def _correlation() -> type[nn.Module]:
-    """Return mmcv's correlation operator, also where mmcv has none: on CPUs, or not compiled."""
+    """Return mmcv's correlation operator, even where mmcv has none: on CPUs, or not compiled."""
     from mmcv.ops import Correlation
 
     compiled = stand_in() is None
@@ -153,7 +153,7 @@ def _correlation() -> type[nn.Module]:
 
 @MODELS.register_module()
 class ZeroFlow(nn.Module):
-    """Say that nothing moves; its error is the motion itself."""
+    """Estimate zero flow: a baseline whose error is the motion itself."""
 
     def forward(self, ref: Tensor, supp: Tensor) -> Tensor:
         """Return zero flow; see :meth:`PWCLite.forward`."""

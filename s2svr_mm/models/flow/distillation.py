@@ -102,7 +102,7 @@ class FlowDistillHead(BaseModule):
             self.register_buffer('num_averaged', torch.zeros((), dtype=torch.long))
 
     def follow(self, student: nn.Module) -> None:
-        """Make room for the average of a student, if that is what teaches.
+        """Create the moving average of a student, if that is the teacher.
 
         Args:
             student (nn.Module): The estimator to be trained.
@@ -156,7 +156,7 @@ class FlowDistillHead(BaseModule):
 
         Returns:
             dict[str, Tensor]: ``loss_flow_distill``, ``loss_flow_photometric`` and
-            ``loss_flow_smooth``, as far as they are on. None for a clip of one frame.
+            ``loss_flow_smooth``, as far as they are on; empty for a clip of one frame.
 
         Raises:
             ConfigError: If there is no clean frame for each degraded one, or no ``degraded`` ones.

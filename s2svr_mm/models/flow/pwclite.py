@@ -342,7 +342,7 @@ def check_pair(ref: Tensor, supp: Tensor) -> None:
 
 
 def unit_features(features: Tensor) -> Tensor:
-    """Take the mean off each channel, then bring each pixel to unit mean square, in float32."""
+    """Subtract the mean of each channel, then scale each pixel to unit mean square, in float32."""
     features = features.float()
     features = features - features.mean((2, 3), keepdim=True)
     return features * torch.rsqrt(features.square().mean(1, keepdim=True) + 1e-4)

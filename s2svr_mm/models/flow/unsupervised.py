@@ -37,8 +37,8 @@ class UnsupervisedFlow(BaseModel):
             ``flow_pyramids``, as :class:`PWCLite`, the flows of all its levels are trained; of any
             other the flow alone.
         known_warps (dict, optional): Config of :class:`KnownWarps`. Defaults to None.
-        warp_loss (dict, optional): Config of the loss between estimated and known flow. None does
-            not look at a flow that the data bring. Defaults to ``dict(type='FlowDistillLoss')``.
+        warp_loss (dict, optional): Config of the loss between estimated and known flow. None
+            ignores a flow in the data. Defaults to ``dict(type='FlowDistillLoss')``.
         photometric_loss (dict, optional): Config of the loss between a frame and its neighbour
             warped onto it, both as the estimator sees them. Defaults to None.
         smoothness_loss (dict, optional): Config of the loss on the flow of the finest level,
@@ -54,7 +54,7 @@ class UnsupervisedFlow(BaseModel):
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If nothing teaches, or ``train_cfg`` holds what is not known here.
+        ConfigError: If no loss is configured, or ``train_cfg`` has an unknown key.
     """
 
     def __init__(
@@ -81,7 +81,9 @@ class UnsupervisedFlow(BaseModel):
         if self.warp_iters and known_warps is None:
             raise ConfigError(f'warp_iters={self.warp_iters} needs known_warps.')
         if known_warps is None and photometric_loss is None and flow_head is None:
-            raise ConfigError('Nothing teaches: known_warps, photometric_loss, flow_head are None.')
+            raise ConfigError(
+                'No loss is configured: give known_warps, photometric_loss or flow_head.'
+            )
         self.estimator: Any = MODELS.build(estimator)
         self.known_warps = _build(known_warps)
         self.warp_loss = _build(warp_loss)

@@ -279,7 +279,7 @@ class TestProblems:
 
     def test_mixed_sizes(self, src, dst):
         write_frames(src / 'trip/day10', moving_clip(1, 64, 96), start=9)
-        with pytest.raises(DataError, match=r'day10.0*9\.png .* is 96x64, the first one 96x72'):
+        with pytest.raises(DataError, match=r'day10.0*9\.png .* 96x64, but the first one is 96x72'):
             prepare_clips(src, dst)
         assert not list(dst.glob('*/*/*/*'))
 

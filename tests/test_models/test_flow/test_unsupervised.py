@@ -204,7 +204,7 @@ def test_prediction_has_the_size_of_the_true_flow(clip):
 @pytest.mark.parametrize(
     ('kwargs', 'match'),
     [
-        (dict(), 'Nothing teaches'),
+        (dict(), 'No loss is configured'),
         (dict(photometric_loss=CENSUS, train_cfg=dict(warp_iters=3)), 'needs known_warps'),
         (dict(photometric_loss=CENSUS, train_cfg=dict(warmup=3)), r"got \['warmup'\]"),
     ],
