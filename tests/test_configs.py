@@ -19,18 +19,18 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # One of each kind of data and network; the others are trained in the slow tests.
 TRAINED = [
     's2svr_reds',
-    's2svr_vimeo90k_bi',
     's2svr_gopro',
-    's2svr_deblur_compress',
-    's2svr_clips',
     's2svr_clips_compress',
-    's2svr_clips_deblur',
     's2svr_demo',
-    's2svr_s_x4',
     'basicvsr_reds',
-    'basicvsr_demo',
 ]
 OTHERS = [
+    's2svr_vimeo90k_bi',
+    's2svr_deblur_compress',
+    's2svr_clips',
+    's2svr_clips_deblur',
+    's2svr_s_x4',
+    'basicvsr_demo',
     'iconvsr_reds',
     'basicvsr_pp_reds',
     's2svr_vimeo90k_bd',
@@ -254,7 +254,14 @@ def as_list(value) -> list:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize('name', RESTORATION)
+@pytest.mark.parametrize(
+    'name',
+    [
+        # They need large frames, and have the data of the others.
+        pytest.param(name, marks=[pytest.mark.slow] if 'basicvsr_pp' in name else [])
+        for name in RESTORATION
+    ],
+)
 def test_loads_samples(name, stand_in, tmp_path, monkeypatch):
     cfg = load(name)
     write_stand_ins(cfg, stand_in, 'train', 'test')
@@ -304,7 +311,9 @@ def test_benchmarks_have_one_protocol_each(name):
         MODELS.build(cfg.model)
 
 
-@pytest.mark.parametrize('name', ['s2svr_benchmarks', 'basicvsr_benchmarks'])
+@pytest.mark.parametrize(
+    'name', ['s2svr_benchmarks', pytest.param('basicvsr_benchmarks', marks=pytest.mark.slow)]
+)
 def test_benchmarks_are_measured(name, stand_in, run_tool, tmp_path):
     cfg = load(name)
     write_stand_ins(cfg, stand_in, 'test')

@@ -24,7 +24,7 @@ from .reporting import EXIT_DAMAGED, message_of
 # processes on the machine.
 LAUNCHERS = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NTASKS_PER_NODE'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_STEP_TASKS_PER_NODE'),
     'mpi': (
         *('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
         'OMPI_COMM_WORLD_LOCAL_SIZE',
@@ -95,9 +95,7 @@ def place_of(launcher: str) -> Place:
     try:
         rank, count = (int(os.environ[name]) for name in names[:2])
         local_rank = int(os.environ.get(names[2], rank))
-        # Slurm writes '4(x2)' where nodes are alike.
-        local = re.match(r'[0-9]+', os.environ.get(names[3], ''))
-        return Place(rank, count, local_rank, int(local[0]) if local else 1)
+        return Place(rank, count, local_rank, _local_processes(os.environ.get(names[3], '1')))
     except (KeyError, ValueError):
         command = {
             'pytorch': 'torchrun --nproc-per-node 2 -m s2svr_mm.cli restore ...',
@@ -108,6 +106,19 @@ def place_of(launcher: str) -> Place:
             f'--launcher {launcher} is for a process that it has started, but {names[0]} and '
             f'{names[1]} are not set: {command} --launcher {launcher}'
         ) from None
+
+
+def _local_processes(text: str) -> int:
+    """Parse the number of processes on this machine.
+
+    Slurm lists those of all nodes, and writes '4(x2),1' for 4, 4 and 1.
+    """
+    counts: list[int] = []
+    for part in text.split(','):
+        count, _, times = part.rstrip(')').partition('(x')
+        counts += [int(count)] * int(times or 1)
+    node = int(os.environ.get('SLURM_NODEID', 0))
+    return counts[node if node < len(counts) else 0]
 
 
 def device_of(place: Place, device: str) -> str:

@@ -84,17 +84,17 @@ def paired_clips(
     clips = []
     found = VideoClipDataset(dict(img=lq, gt=gt), test_mode=True)
     for info in (found.get_data_info(index) for index in range(len(found))):
-        described = (info[f'{name}_clip'].info for name in ('img', 'gt'))
-        size, true_size = ((clip.height, clip.width) for clip in described)
+        readers = [info[f'{name}_clip'] for name in ('img', 'gt')]
+        size, true_size = ((clip.info.height, clip.info.width) for clip in readers)
         if (size[0] * scale, size[1] * scale) != true_size:
             raise DataError(
                 f'{group}, clip "{info["key"]}": the frames of {lq} are {_size(size)} and those of '
                 f'{gt} {_size(true_size)}, but the networks restore at scale {scale}: the ground '
                 f'truth must be {_size((size[0] * scale, size[1] * scale))}'
             )
-        paths = {name: find_clips(root)[info['key']] for name, root in (('lq', lq), ('gt', gt))}
         length = min(frames or info['sequence_length'], info['sequence_length'])
-        clips.append(ComparedClip(group, info['key'], num_frames=length, **paths))
+        paths = (reader.path for reader in readers)
+        clips.append(ComparedClip(group, info['key'], *paths, num_frames=length))
     return clips
 
 

@@ -50,6 +50,8 @@ def find_clips(root: str) -> dict[str, str]:
     """
     if os.path.isfile(root):
         return {SINGLE_CLIP: root}
+    if not os.path.isdir(root):
+        raise DataError(f'{root} does not exist')
     search = _Search()
     search.folder(root, '', frozenset())
     if search.left_out:

@@ -124,7 +124,8 @@ def read_timeline(path: str, frames: Sequence[Stamp] | None = None) -> Timeline:
 
 def skipped_samples(packet: av.Packet) -> Fraction:
     """How much of the start of a packet of sound is not to be heard, seconds."""
-    rate = packet.stream.codec_context.sample_rate
+    context = packet.stream.codec_context
+    rate = context.sample_rate if context else 0
     if not rate or not packet.has_sidedata('skip_samples'):
         return Fraction(0)
     return Fraction(struct.unpack('<I', bytes(packet.get_sidedata('skip_samples'))[:4])[0], rate)

@@ -240,7 +240,7 @@ class _Restored:
     beginning: Beginning
     ending: Ending
     resumed: int
-    began: float
+    seconds: float
     restoring: float
 
 
@@ -280,12 +280,14 @@ def _restore_stretch(
             claims.on_found = bar.update
             job = SegmentJob(restorer, stretch, sinks, parts, beginning, claims, bar)
             ending = restore_segments(job)
-    restoring = time.monotonic() - restoring
-    return _Restored(stretch, parts, sinks, beginning, ending, resumed, began, restoring)
+    ended = time.monotonic()
+    times = ended - began, ended - restoring
+    return _Restored(stretch, parts, sinks, beginning, ending, resumed, *times)
 
 
 def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summary:
     """Make the outputs of a stretch; the main one last."""
+    began = time.monotonic()
     stretch, beginning, ending = done.stretch, done.beginning, done.ending
     base = stretch.reader.info.time_base
     cut_off = stretch.stop is not None or ending.damage or ending.next_frame is not None
@@ -303,7 +305,7 @@ def _finish(restorer: VideoRestorer, done: _Restored, size_change: str) -> Summa
         outputs=[str(sink.output) for sink in reversed(done.sinks)],
         frames=ending.frames,
         resumed=done.resumed,
-        seconds=time.monotonic() - done.began,
+        seconds=done.seconds + time.monotonic() - began,
         restoring=done.restoring,
         size=(width, height),
         output_size=(new_width, new_height),

@@ -20,8 +20,11 @@ def pick_device(device: str | torch.device) -> torch.device:
         device = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f'there is no device {device!r}') from error
-    if device.type == 'cuda' and not torch.cuda.is_available():
+    gpus = torch.cuda.device_count()
+    if device.type == 'cuda' and not gpus:
         raise ConfigError(f'{device} was asked for, but torch finds no GPU here')
+    if device.type == 'cuda' and (device.index or 0) >= gpus:
+        raise ConfigError(f'{device} was asked for, but torch finds {gpus} GPUs, cuda:0 on')
     return device
 
 

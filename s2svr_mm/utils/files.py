@@ -56,7 +56,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         commit(part, path)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         if not isinstance(error, OSError):
             raise
         free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0

@@ -13,6 +13,7 @@ import psutil
 from ..io.clips import open_reader
 from ..io.images import encode_png, to_levels, to_uint8
 from ..models.zoo import load_model
+from ..restoration.checks import checked_range
 from ..restoration.planning import Decision, memory_needed
 from ..restoration.restorer import VideoRestorer
 from ..utils.files import write_bytes
@@ -50,6 +51,7 @@ class Previewer:
         """
         with self._lock:
             reader = open_reader(source, strict=settings.strict)
+            start, stop = checked_range(reader, (settings.first, settings.end))
             first = max(min(at, reader.num_frames - FRAMES), 0)
             frames = [frame.rgb for frame in reader.first_frames(first, None, FRAMES)]
             restorer = self._restorer(settings)
@@ -61,8 +63,8 @@ class Previewer:
             for name, frame in zip(('input', 'result'), pair, strict=True):
                 content = encode_png(to_uint8(to_levels(frame)))
                 write_bytes(folder / f'{name}-{number}.png', content)
-        stop = reader.num_frames if settings.end is None else min(settings.end, reader.num_frames)
-        estimate = self._estimate(restorer, decision, frames[0], stop - settings.first, seconds)
+        whole = min(stop or reader.num_frames, reader.num_frames) - start
+        estimate = self._estimate(restorer, decision, frames[0], whole, seconds)
         return {'first': first, 'count': len(frames), **estimate}
 
     def _restorer(self, settings: RestoreSettings) -> VideoRestorer:

@@ -34,13 +34,11 @@ def _tool_process(script: str, args: list[str], env: dict[str, str], cwd: str, l
 class ToolProcess:
     """A tool that runs as a process of its own, as from a shell.
 
-    It is forked from a server that has imported the package already, which saves the many seconds
-    that mmagic takes to import.
+    It is forked from a server that has imported the package already (see conftest.py).
     """
 
     def __init__(self, tool: str, args: Sequence[str], env: dict[str, str], cwd: Path) -> None:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['s2svr_mm.training.runner'])
         handle, self._log = tempfile.mkstemp(suffix='.log')
         os.close(handle)
         script = str(CHECKOUT / (f'{tool}.py' if '/' in tool else f'tools/{tool}.py'))

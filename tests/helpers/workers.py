@@ -85,7 +85,6 @@ def _main(log, args, kwargs):
 def start(src, dst, rank=0, count=1, **kwargs):
     """Start a worker; what it returns or is refused with is in the file ``log`` of the process."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['s2svr_mm.restoration.restore_video'])
     log = dst.with_name(f'{dst.name}.{rank}.log')
     # As the command line does, before the time that it takes to start.
     kwargs.setdefault('before', OutputState.of(dst))

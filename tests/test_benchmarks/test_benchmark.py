@@ -54,6 +54,7 @@ def test_one_run_writes_figures_table_and_plot(start_tool, weights, tmp_path):
     assert set(figures['profile']) == {'float32'}
 
 
+@pytest.mark.slow
 def test_training_step(start_tool, weights, tmp_path):
     result = start_tool(
         'benchmarks/benchmark',

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import json
 
+import pytest
 import torch
 from helpers.clips import moving_clip, write_frames
 from helpers.tool_process import CHECKOUT
@@ -15,6 +16,7 @@ OPTIONS = (
 )
 
 
+@pytest.mark.slow
 def test_a_trained_branch_goes_into_training(run_tool, tmp_path):
     for seed, name in enumerate(('street', 'park')):
         clip = moving_clip(18, 128, 128, seed=seed)

@@ -36,9 +36,24 @@ def test_device_list():
         (
             'slurm',
             dict(
-                SLURM_PROCID='5', SLURM_NTASKS='8', SLURM_LOCALID='1', SLURM_NTASKS_PER_NODE='4(x2)'
+                SLURM_PROCID='5',
+                SLURM_NTASKS='9',
+                SLURM_LOCALID='1',
+                SLURM_NODEID='1',
+                SLURM_STEP_TASKS_PER_NODE='4(x2),1',
             ),
-            Place(5, 8, 1, 4),
+            Place(5, 9, 1, 4),
+        ),
+        (
+            'slurm',
+            dict(
+                SLURM_PROCID='8',
+                SLURM_NTASKS='9',
+                SLURM_LOCALID='0',
+                SLURM_NODEID='2',
+                SLURM_STEP_TASKS_PER_NODE='4(x2),1',
+            ),
+            Place(8, 9, 0, 1),
         ),
         (
             'mpi',
@@ -83,7 +98,7 @@ def fails_alone(args, place):
     return args.status
 
 
-@pytest.mark.parametrize('status', [0, 3])
+@pytest.mark.parametrize('status', [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_one_that_fails_does_not_count_where_another_did_the_work(capsys, status):
     args = argparse.Namespace(debug=False, quiet=True, all=False, status=status)
     assert run_on(['cpu', 'cpu'], args, fails_alone) == status

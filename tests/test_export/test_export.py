@@ -49,8 +49,8 @@ def assert_equal_to(network: nn.Module, exported: ExportedNetwork, clips=CLIPS) 
             torch.testing.assert_close(run(clip), expected, atol=1e-4, rtol=0)
 
 
-# s2svr_s_deblur has the parts of s2svr_s_compress.
-SLOW = {'s2svr_s_deblur'}
+# Large ones, whose parts test_options has in small.
+SLOW = {'s2svr_s_compress', 's2svr_s_deblur'}
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_ddp_crosses_the_boundary(tmp_path):
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    mp.start_processes(_train_on_one_of_two, (port, tmp_path), nprocs=2, start_method='spawn')
+    mp.start_processes(_train_on_one_of_two, (port, tmp_path), nprocs=2, start_method='forkserver')
     for find_unused_parameters in (False, True):
         first, second = (
             torch.load(tmp_path / f'rank{rank}_{find_unused_parameters}.pth') for rank in range(2)

@@ -214,7 +214,6 @@ def _work(videos, rank):
 def test_two_processes_share_the_videos(videos, tmp_path):
     (videos / 'bad.mp4').write_bytes(b'no video')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['s2svr_mm.restoration.restore_video'])
     processes = [context.Process(target=_work, args=(videos, rank)) for rank in range(2)]
     for process in processes:
         process.start()

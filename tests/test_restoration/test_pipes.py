@@ -121,6 +121,7 @@ def test_command_writes_nothing_but_frames_to_stdout():
     assert b'7 frames 32x24 -> 64x48' in done.stderr
 
 
+@pytest.mark.slow
 def test_command_ends_cleanly_with_its_reader():
     args = ['--dtype', 'float32', '--window', 2, '--overlap', 0, '-', '-']
     process = subprocess.Popen(

@@ -43,7 +43,7 @@ def assert_same(a, b, where=''):
         assert a == b, where
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_resume_after_kill_reaches_the_same_weights(
     tiny_config, tmp_path, run_tool, monkeypatch, workers
 ):

@@ -37,7 +37,8 @@ def unpack(archive: Path, folder: Path, root: Path) -> Path:
     Raises:
         DataError: The archive is of another kind, protected or damaged.
     """
-    target = folder / archive.name.split('.')[0]
+    suffix = next((s for s in ARCHIVE_SUFFIXES if archive.name.endswith(s)), archive.suffix)
+    target = folder / archive.name.removesuffix(suffix)
     if target.is_dir():
         return target
     try:

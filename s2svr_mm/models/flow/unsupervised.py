@@ -80,6 +80,8 @@ class UnsupervisedFlow(BaseModel):
             )
         if self.warp_iters and known_warps is None:
             raise ConfigError(f'warp_iters={self.warp_iters} needs known_warps.')
+        if known_warps is not None and warp_loss is None:
+            raise ConfigError('known_warps needs a warp_loss.')
         if known_warps is None and photometric_loss is None and flow_head is None:
             raise ConfigError(
                 'No loss is configured: give known_warps, photometric_loss or flow_head.'

@@ -323,7 +323,7 @@ def test_two_processes(tmp_path, weights):
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
     args = (port, str(tmp_path), weights)
-    mp.start_processes(_distil_on_one_of_two, args, nprocs=2, start_method='spawn')
+    mp.start_processes(_distil_on_one_of_two, args, nprocs=2, start_method='forkserver')
     first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     torch.testing.assert_close(first['after'], first['before'], rtol=0, atol=0)
