@@ -45,10 +45,8 @@ def add_converter(
 
     Raises:
         av.error.FFmpegError: The decoder or the encoder does not take this.
-        ValueError: There is no decoder, or the container does not hold the new codec.
+        ValueError: The container does not hold the new codec.
     """
-    if source.codec_context is None:
-        raise ValueError('there is no decoder for it')
     if source.type == 'subtitle':
         text = cast(SubtitleStream, output.add_stream(encoder))
         return text, _TextConverter(cast(SubtitleStream, source), text)

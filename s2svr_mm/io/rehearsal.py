@@ -264,6 +264,11 @@ def _with_stream(
     plan: OutputPlan, source: SourceStreams, stream: av.stream.Stream, rehearsal: _Rehearsal
 ) -> OutputPlan:
     """Copy a stream, or else convert it."""
+    if stream.codec_context is None:
+        raise EncodingError(
+            f'{source.path} stream {stream.index} ({stream.type}) has a codec that is not known '
+            f'here: leave it out with --without {stream.type}'
+        )
     foreign = codec_name(stream).startswith(plan.container.foreign)
     if plan.container.even and stream.type == 'audio':
         foreign = foreign or _is_broken(source.timeline.copied[stream.index], stream)

@@ -106,6 +106,8 @@ class TestFindClips:
     def test_nothing_found(self, tmp_path):
         with pytest.raises(DataError, match=rf'{tmp_path} holds no clips'):
             find_clips(touch(tmp_path, 'a.txt', 'sub/b.txt'))
+        with pytest.raises(DataError, match=rf'{tmp_path}/gone does not exist'):
+            find_clips(str(tmp_path / 'gone'))
 
     def test_two_clips_of_one_name(self, tmp_path):
         with pytest.raises(DataError, match=r'Two clips are called "a"'):

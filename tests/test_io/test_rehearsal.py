@@ -142,6 +142,15 @@ def test_several_streams_of_sound(tmp_path):
     assert plan(source, '.mkv', without=('audio',)).copied == ()
 
 
+def test_a_codec_that_is_not_known(tmp_path):
+    content = sound_movie(tmp_path / 'in.mkv', 'aac').read_bytes()
+    unknown = tmp_path / 'unknown.mkv'
+    unknown.write_bytes(content.replace(b'A_AAC', b'A_XYZ'))
+    with pytest.raises(EncodingError, match=r'unknown\.mkv stream 1 \(audio\) .*--without audio'):
+        plan(unknown, '.mkv')
+    assert not plan(unknown, '.mkv', without=('audio',)).copied
+
+
 def test_what_no_container_of_that_kind_holds_is_named(tmp_path):
     movie = write_movie(tmp_path / 'in.mkv', moving_clip(8, 32, 32), subtitles=True)
     with pytest.raises(

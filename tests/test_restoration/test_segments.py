@@ -2,6 +2,7 @@
 """Inputs whose frames change: in size on the way, or from one call to the next."""
 
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -55,7 +56,9 @@ class TestSizeChanges:
 
     @pytest.mark.parametrize('name', ['out', 'out.mp4'])
     def test_split(self, tmp_path, two_sizes, name):
+        began = time.monotonic()
         summary = run(two_sizes, tmp_path / name, size_change='split', segment=4)
+        assert summary.restoring < summary.seconds < time.monotonic() - began
         second = 'out.2' if name == 'out' else 'out.2.mp4'
         assert summary.outputs == [str(tmp_path / name), str(tmp_path / second)]
         assert (summary.frames, summary.damage) == (30, None)

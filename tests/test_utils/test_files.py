@@ -31,6 +31,12 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     assert os.listdir(path.parent) == ['file']
 
 
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OutputError, match=r'file/new: .* could not be written'):
+        write_bytes(tmp_path / 'file' / 'new', b'new')
+
+
 def test_half_written_folders_vanish_and_others_stay(tmp_path):
     for name in ('whole', 'failed'):
         try:

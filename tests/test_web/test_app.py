@@ -167,7 +167,11 @@ def test_preview_of_a_short_video_and_of_a_bad_moment(site, tmp_path, video):
     job = site.client.post('/api/jobs', json={'path': short.name}).json()['id']
     sent = {'settings': QUICK, 'at': 1}
     assert site.client.post(f'/api/jobs/{job}/preview', json=sent).json()['count'] == 2
-    for sent, message in (({'settings': QUICK, 'at': 'x'}, 'at a frame'), ({'at': 1}, 'model')):
+    for sent, message in (
+        ({'settings': QUICK, 'at': 'x'}, 'at a frame'),
+        ({'settings': QUICK | {'first': 5}, 'at': 1}, 'none from 5 on'),
+        ({'at': 1}, 'model'),
+    ):
         answer = site.client.post(f'/api/jobs/{job}/preview', json=sent)
         assert answer.status_code == 400
         assert message in answer.json()['error']

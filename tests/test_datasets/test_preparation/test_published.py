@@ -236,6 +236,16 @@ class TestRuns:
         assert keys(from_config('reds.py', 'val_dataloader', dst)) == ['000', '011']
         assert (dst / 'train_sharp/000/00000000.png').is_file()
 
+    def test_archives_with_a_dot_in_their_names(self, src, dst, tmp_path):
+        (tmp_path / 'zips').mkdir()
+        standins.udm10(tmp_path / 'udm10')
+        for number, clip in enumerate(sorted((tmp_path / 'udm10').iterdir())):
+            with zipfile.ZipFile(tmp_path / f'zips/UDM10_v1.0_{number}.zip', 'w') as archive:
+                for path in clip.rglob('*.png'):
+                    archive.write(path, path.relative_to(tmp_path / 'udm10'))
+        prepare_published(standins.scaled('udm10', [10], 3), tmp_path / 'zips', dst)
+        assert number == 9
+
     def test_tar_archive_given_by_itself(self, src, dst, tmp_path):
         standins.udm10(src)
         archive = shutil.make_archive(str(tmp_path / 'UDM10'), 'gztar', src)

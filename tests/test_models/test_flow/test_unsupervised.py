@@ -206,6 +206,7 @@ def test_prediction_has_the_size_of_the_true_flow(clip):
     [
         (dict(), 'No loss is configured'),
         (dict(photometric_loss=CENSUS, train_cfg=dict(warp_iters=3)), 'needs known_warps'),
+        (dict(known_warps=dict(type='KnownWarps'), warp_loss=None), 'needs a warp_loss'),
         (dict(photometric_loss=CENSUS, train_cfg=dict(warmup=3)), r"got \['warmup'\]"),
     ],
 )
