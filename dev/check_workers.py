@@ -6,6 +6,7 @@ import filecmp
 import multiprocessing
 import os
 import random
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -128,10 +129,12 @@ def timed(args: argparse.Namespace, folder: Path, name: str, count: int) -> floa
 def check_speed(args: argparse.Namespace, folder: Path) -> None:
     """Print the speed-up of two processes and the share of the work that only one can do."""
     print(f'load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors')
+    ratios = []
     for number in range(args.rounds):
         one = timed(args, folder, f'one{number}', 1)
         alone = float((folder / f'one{number}.serial').read_text())
         two = timed(args, folder, f'two{number}', 2)
+        ratios.append(one / two)
         same = filecmp.cmp(folder / f'one{number}.mp4', folder / f'two{number}.mp4', shallow=False)
         print(
             f'{args.frames} frames: one process {one:.1f} s, two {two:.1f} s: {one / two:.2f} '
@@ -139,6 +142,7 @@ def check_speed(args: argparse.Namespace, folder: Path) -> None:
             f'{"same" if same else "OTHER"} bytes',
             flush=True,
         )
+    print(f'median {statistics.median(ratios):.2f} times as fast')
 
 
 def check_kills(args: argparse.Namespace, folder: Path) -> None:

@@ -347,7 +347,7 @@ def test_missing_data_says_which_folder_and_command(name, run_tool):
     result = run_tool('train', CONFIGS / f'{name}.py')
     assert result.status == 1
     assert load(name).train_dataloader.dataset.data_root in result.output
-    assert f'tools/prepare_data.py {name.split("_")[1]}' in result.output
+    assert f's2svr prepare-data {name.split("_")[1]}' in result.output
     assert 'Traceback' not in result.output
 
 

@@ -64,7 +64,7 @@ class VideoClipDataset(BaseDataset):
             are loaded. Default: None (any whole number).
         yuv_size (tuple[int, int], optional): (width, height) of raw YUV files whose names do not
             state it. Default: None.
-        prepare (str, optional): The name that ``tools/prepare_data.py`` knows this data set by,
+        prepare (str, optional): The name that ``s2svr prepare-data`` knows this data set by,
             for the message when a folder is missing. Default: None.
         strict (bool): Refuse damaged videos instead of warning of them. Default: False.
         test_mode (bool): Take whole clips or their beginnings, nothing random. Default: False.
@@ -299,7 +299,7 @@ class VideoClipDataset(BaseDataset):
             return f'{path} does not exist. Correct data_root or data_prefix in the config.'
         return (
             f'{path} does not exist. Prepare the data with\n'
-            f'  python tools/prepare_data.py {self.prepare} --src DOWNLOADED '
+            f'  s2svr prepare-data {self.prepare} --src DOWNLOADED '
             f'--dst {self.data_root}\n'
             'or set data_root in the config to where it is.'
         )

@@ -6,8 +6,8 @@ from .end_point_error import (
     mean_errors,
     sample_errors,
 )
+from .merging import merge_windows
 from .per_clip import PerClip
-from .pieces import merge_pieces
 from .restoration_gain import RestorationGain
 
 __all__ = [
@@ -17,6 +17,6 @@ __all__ = [
     'alignment_error',
     'flow_errors',
     'mean_errors',
-    'merge_pieces',
+    'merge_windows',
     'sample_errors',
 ]

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError
-from .pieces import merge_pieces
+from .merging import merge_windows
 
 
 @METRICS.register_module()
@@ -88,10 +88,10 @@ class PerClip(BaseSampleWiseMetric):
             self.results.append(dict(key=sample['key'], frames=frames, measured=measured))
 
     def merge(self, results: Sequence[dict[str, Any]], frames: Sequence[int]) -> dict[str, Any]:
-        """Join the results of a clip's pieces; see :func:`.merge_pieces`."""
+        """Join the results of a clip's windows; see :func:`.merge_windows`."""
         measured = [
-            [merge_pieces(metric, list(chain.from_iterable(pieces)), frames)]
-            for metric, pieces in zip(
+            [merge_windows(metric, list(chain.from_iterable(windows)), frames)]
+            for metric, windows in zip(
                 self.metrics, zip(*(r['measured'] for r in results), strict=True), strict=True
             )
         ]

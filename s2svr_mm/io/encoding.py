@@ -15,8 +15,8 @@ from .containers import container_of
 from .hdr import hdr_options
 from .reader import VideoInfo
 
-# x265 corrupts memory where a frame is smaller than its 64x64 coding tree unit.
-_X265_SMALLEST = 64
+# Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote.
+_X265_SMALLEST = 65
 # Frames per second.
 _SVTAV1_FASTEST = 240
 # Where times before 0 are not known, packets in another order would delay slower videos by seconds.

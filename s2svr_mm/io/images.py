@@ -19,7 +19,7 @@ from .color import ColorInfo
 from .orientation import Orientation, from_exif
 from .reader import Frame, Reader, VideoInfo
 
-_EXIF_ORIENTATION = 274
+EXIF_ORIENTATION = 274
 _TIFF_SUBFILE = 254
 _TIFF_HEADS = b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'
 # Milliseconds that an animation's frame is shown where the file says none.
@@ -90,7 +90,7 @@ def _exif_orientation(data: bytes) -> Orientation:
         return Orientation()
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return from_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
+            return from_exif(image.getexif().get(EXIF_ORIENTATION, 1))
     except (OSError, ValueError, SyntaxError):
         return Orientation()
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 import av
 from PIL import Image
 
-from .images import ImageReader
+from .images import EXIF_ORIENTATION, ImageReader
 from .media import open_video, video_stream
 from .reader import Reader
 from .video import VideoReader
 from .video_index import index_video, packets_of
 
-_EXIF_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+# From this orientation of EXIF on, width and height change places.
+_FIRST_TURNED = 5
 
 
 def first_size_change(reader: Reader, start: int = 0, stop: int | None = None) -> int | None:
@@ -74,7 +75,7 @@ def _image_size(path: str) -> tuple[int, int] | None:
             elif 'exif' in image.info:
                 # Of a PNG without any, getexif() decodes all of it.
                 exif.load(image.info['exif'])
-            turned = exif.get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
+            turned = exif.get(EXIF_ORIENTATION, 1) >= _FIRST_TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, ValueError, SyntaxError):
         return None

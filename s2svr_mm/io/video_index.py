@@ -43,7 +43,6 @@ class VideoIndex:
     """What was learnt about a file by reading all of it and decoding its beginning.
 
     Attributes:
-        stream: Number of the video's stream.
         info: Size, rate and colour of the first frame.
         orientation: How frames are turned upright.
         number: For each packet of the stream, in the order of the file, the number of its frame;
@@ -61,7 +60,6 @@ class VideoIndex:
         notes: What else there is to know.
     """
 
-    stream: int
     info: VideoInfo
     orientation: Orientation
     number: np.ndarray
@@ -153,7 +151,6 @@ def _index_video(absolute: str, path: str, state: tuple[int, ...]) -> VideoIndex
     keys = np.flatnonzero(np.array(packets.is_key) & (numbers >= 0))
     corrupt = numbers[_broken(packets, info)]
     return VideoIndex(
-        stream=facts.stream,
         info=info,
         orientation=orientation,
         number=numbers,
@@ -197,7 +194,6 @@ def _broken(packets: PacketList, info: VideoInfo) -> list[int]:
 class _Facts:
     """What an open file says about its video."""
 
-    stream: int
     codec: str
     is_timed: bool
     reorders: bool
@@ -223,7 +219,6 @@ class _Facts:
         wrapped = kind.startswith('matroska') and codec.codec_tag not in ('', '\0\0\0\0')
         cut_off = what_is_missing(path, kind, stream, packets)
         return cls(
-            stream=stream.index,
             codec=codec.name,
             is_timed=kind.startswith(_TIMED_FORMATS) and not wrapped,
             reorders=codec.name in REORDERING and bool(codec.has_b_frames),

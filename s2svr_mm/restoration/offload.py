@@ -35,12 +35,12 @@ class MainMemory:
         self.leaving, self.coming = torch.cuda.Stream(device), torch.cuda.Stream(device)
         self.held = self.peak = 0
 
-    def __call__(self, tensors: Iterable[Tensor] = ()) -> 'RestingTensors':
+    def __call__(self, tensors: Iterable[Tensor] = ()) -> 'OffloadedTensors':
         """Make a list of tensors that are offloaded."""
-        return RestingTensors(self, tensors)
+        return OffloadedTensors(self, tensors)
 
 
-class RestingTensors(Sequence[Tensor]):
+class OffloadedTensors(Sequence[Tensor]):
     """A list of tensors without gradients, of which only those read last are on the GPU.
 
     It suits a clip that is read in order, forwards or backwards: the neighbours of what is read
@@ -131,7 +131,7 @@ class RestingTensors(Sequence[Tensor]):
 class _Places(Sequence[Tensor]):
     """Some of the tensors, in some order."""
 
-    def __init__(self, tensors: RestingTensors, places: range) -> None:
+    def __init__(self, tensors: OffloadedTensors, places: range) -> None:
         self._tensors, self._places = tensors, places
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.video_clip_dataset import WINDOWED, VideoClipDataset
 from ..errors import NotEnoughMemoryError
-from ..evaluation.pieces import merge_pieces
+from ..evaluation.merging import merge_windows
 from ..models.input_requirements import requirements_of
 from ..restoration.planning import USABLE, Settings, choose_plan, windows_of
 from ..restoration.predictor import Predictor
@@ -179,17 +179,17 @@ class WindowedLoop:
         loop.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
         before = [len(metric.results) for metric in metrics]
         lengths = []
-        for piece in self._pieces(loop.dataloader.dataset, number, plan):
-            lengths.append(len(piece.output.pred_img))
-            loop.evaluator.process([piece], data_batch, metrics)
+        for part in self._restored_parts(loop.dataloader.dataset, number, plan):
+            lengths.append(len(part.output.pred_img))
+            loop.evaluator.process([part], data_batch, metrics)
             loop.runner.call_hook(
-                f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=[piece]
+                f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=[part]
             )
         for metric, count in zip(metrics, before, strict=True):
-            merged = merge_pieces(metric, metric.results[count:], lengths)
+            merged = merge_windows(metric, metric.results[count:], lengths)
             metric.results[count:] = [merged]
 
-    def _pieces(
+    def _restored_parts(
         self, dataset: VideoClipDataset, number: int, plan: TilingPlan
     ) -> Iterator[DataSample]:
         """Yield what each window adds to a clip, with its ground truth."""

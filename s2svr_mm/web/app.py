@@ -294,7 +294,7 @@ def create_app(
     """
 
     async def user_error(request: Request, error: Exception) -> Response:
-        return JSONResponse({'error': store.told(str(error))}, status_code=400)
+        return JSONResponse({'error': store.readable(str(error))}, status_code=400)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -212,7 +212,7 @@ class JobStore:
         if folder.parent == self._uploads and folder not in used and _ID.fullmatch(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def told(self, message: str) -> str:
+    def readable(self, message: str) -> str:
         """Return a message with file names instead of places in the store."""
         for folder in (self._uploads, self._jobs_folder):
             message = re.sub(rf'{re.escape(str(folder))}[\\/]{_ID.pattern}[\\/]', '', message)

@@ -178,7 +178,7 @@ class Runner:
         except FileNotFoundError:
             return None
         if 'message' in outcome:
-            outcome['message'] = self._store.told(outcome['message'])
+            outcome['message'] = self._store.readable(outcome['message'])
         return outcome
 
 

@@ -245,7 +245,7 @@ class TestWrongData:
         with pytest.raises(DataError) as error:
             build(tmp_path / 'REDS', data_prefix=prefix, prepare='reds')
         assert str(tmp_path / 'REDS' / next(iter(prefix.values()))) in str(error.value)
-        assert f'tools/prepare_data.py reds --src DOWNLOADED --dst {tmp_path}' in str(error.value)
+        assert f's2svr prepare-data reds --src DOWNLOADED --dst {tmp_path}' in str(error.value)
 
     def test_missing_list_names_the_command(self, clip_pairs):
         root = clip_pairs(num_frames=2, height=8, width=8)

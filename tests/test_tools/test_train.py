@@ -163,7 +163,7 @@ def test_nan_stops_training_and_the_last_checkpoint_stays(tiny_config, tmp_path,
         (
             ['train_dataloader.dataset.data_root=nowhere', 'train_dataloader.dataset.prepare=reds'],
             'nowhere/lq does not exist. Prepare the data with\n'
-            '  python tools/prepare_data.py reds --src DOWNLOADED --dst nowhere',
+            '  s2svr prepare-data reds --src DOWNLOADED --dst nowhere',
         ),
         (
             ['train_dataloader.num_workers=1', 'train_dataloader.dataset.scale=2'],

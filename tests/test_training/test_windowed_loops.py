@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 
 from s2svr_mm.datasets.video_clip_dataset import VideoClipDataset
 from s2svr_mm.errors import ConfigError
-from s2svr_mm.evaluation.pieces import merge_pieces
+from s2svr_mm.evaluation.merging import merge_windows
 from s2svr_mm.training import windowed_loops
 from s2svr_mm.training.runner import run_test
 
@@ -148,8 +148,8 @@ def test_a_metric_that_can_not_be_merged_is_named(test):
         test(evaluator=[dict(type='LastFrame')], window=12)
 
 
-def test_pieces_count_by_their_frames():
-    assert merge_pieces(LastFrame(), [dict(a=1.0), dict(a=4.0)], [2, 1]) == dict(a=2.0)
+def test_windows_count_by_their_frames():
+    assert merge_windows(LastFrame(), [dict(a=1.0), dict(a=4.0)], [2, 1]) == dict(a=2.0)
 
 
 def test_bad_windows_are_refused(test):

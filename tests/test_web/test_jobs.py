@@ -75,4 +75,4 @@ def test_a_job_at_work_is_not_removed(store, video):
 
 def test_messages_tell_names_and_no_places(store):
     upload = store.new_upload('walk.mp4')
-    assert store.told(f'Cannot open {upload}: broken') == 'Cannot open walk.mp4: broken'
+    assert store.readable(f'Cannot open {upload}: broken') == 'Cannot open walk.mp4: broken'

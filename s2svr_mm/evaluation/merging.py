@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""A clip's figures from those of its pieces."""
+"""The figures of a clip from those of its windows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from mmengine.evaluator import BaseMetric
 from ..errors import ConfigError
 
 
-def merge_pieces(metric: BaseMetric, results: Sequence[Any], frames: Sequence[int]) -> Any:
-    """Join what a metric has measured on the pieces of a clip into what it measures on the clip.
+def merge_windows(metric: BaseMetric, results: Sequence[Any], frames: Sequence[int]) -> Any:
+    """Join what a metric has measured in the windows of a clip into what it measures on the clip.
 
     Args:
         metric (BaseMetric): The metric; ``merge(results, frames)``, if it has one, does it.
-        results (Sequence): What each piece has added to the metric's ``results``: figures that are
+        results (Sequence): What each window has added to the metric's ``results``: figures that are
             means over frames, by name.
-        frames (Sequence[int]): Frames of each piece.
+        frames (Sequence[int]): Frames of each window that were measured.
 
     Returns:
         Any: The same for the clip.
