@@ -7,6 +7,7 @@ import os
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ import s2svr_mm  # noqa: F401  # first: without compiled operators mmagic import
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+# mmengine collects garbage for each data set: what was imported need not be looked through.
+gc.freeze()
 # Processes of tests are forked from one that has imported all of it, which takes many seconds.
 multiprocessing.set_forkserver_preload(
     ['s2svr_mm.training.runner', 's2svr_mm.restoration.restore_video']

@@ -207,6 +207,9 @@ def shrink(cfg: Config) -> None:
     least = dict(BasicVSRPlusPlusNet=16, IconVSRNet=64)
     width = least.get(cfg.model.generator.type, 4)
     cfg.model.generator.update(mid_channels=width, num_blocks=1)
+    if 'flow_estimator' in cfg.model.generator and 'flow_head' not in cfg.model:
+        cfg.model.generator.flow_estimator = dict(type='TinyFlow')
+        cfg.custom_imports.imports.append('helpers.tiny_flow')
     cfg.load_from = None
     for part in ('train', 'val', 'test'):
         if f'{part}_dataloader' in cfg:

@@ -156,7 +156,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self.runner.logger.info(
                 f'{self._iter} of {self._max_iters} iterations are done already: nothing to train'
             )
-        return super().run()
+        try:
+            return super().run()
+        finally:
+            # Workers whose iterator is deleted here end at once; for those of one that the garbage
+            # collector finds, the loader waits in vain, 5 s each.
+            self.dataloader_iterator = iter(())
+            self.dataloader._iterator = None
 
     def run_iter(self, data_batch: dict) -> None:
         """Run one iteration.

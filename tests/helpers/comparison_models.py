@@ -8,7 +8,10 @@ from mmagic.models.editors import BasicVSRNet
 
 from s2svr_mm.models import S2SVRNet
 
+from . import tiny_flow  # noqa: F401
+
 CONFIG = """
+custom_imports = dict(imports=['s2svr_mm', 'helpers.tiny_flow'])
 model = dict(
     type={kind!r},
     generator=dict({generator}),
@@ -23,11 +26,11 @@ def write_model(
 ) -> tuple[str, str, str]:
     """Write an S2SVR; ``strength`` is how far it changes the enlarged input."""
     torch.manual_seed(seed)
-    network = S2SVRNet(4, 1, 2, scale=scale, flow_estimator=dict(type='PWCLite'))
+    network = S2SVRNet(4, 1, 2, scale=scale, flow_estimator=dict(type='TinyFlow'))
     network.decoder.output.convs[-1].weight.data.mul_(strength)
     generator = (
         f"type='S2SVRNet', mid_channels=4, num_blocks=1, num_layers=2, scale={scale}, "
-        "flow_estimator=dict(type='PWCLite')"
+        "flow_estimator=dict(type='TinyFlow')"
     )
     return _write(folder, name, 'S2SVR', generator, network)
 

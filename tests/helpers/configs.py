@@ -3,6 +3,7 @@
 
 TINY = """
 _base_ = {runtime!r}
+custom_imports = dict(imports=['s2svr_mm', 'helpers.tiny_flow'])
 
 model = dict(
     type='S2SVR',
@@ -12,7 +13,7 @@ model = dict(
         num_blocks=1,
         num_layers=2,
         scale=4,
-        flow_estimator=dict(type='PWCLite'),
+        flow_estimator=dict(type='TinyFlow'),
     ),
     pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
     train_cfg=dict(fix_iter=3),

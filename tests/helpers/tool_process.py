@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Runs the tools as processes of their own, without importing mmagic anew for each."""
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -22,6 +23,7 @@ class ToolResult:
 
 
 def _tool_process(script: str, args: list[str], env: dict[str, str], cwd: str, log: str) -> None:
+    gc.freeze()  # or a collection would touch, and so copy, all that is shared with the server
     with open(log, 'wb', buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Processes that restore one output together."""
 
+import gc
 import multiprocessing
 import os
 import time
@@ -74,6 +75,7 @@ def fill_disk():
 
 
 def _main(log, args, kwargs):
+    gc.freeze()  # see ToolProcess
     try:
         summary = work(*args, **kwargs)
     except S2SVRError as error:

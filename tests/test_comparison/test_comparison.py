@@ -197,7 +197,7 @@ class TestNetworks:
         for models, message in (
             ([], 'give --model NAME CONFIG CHECKPOINT'),
             ([four, four], "'four' is given twice"),
-            ([('bicubic', *four[1:])], "'bicubic' is taken"),
+            ([('bicubic', *four[1:])], "'bicubic' is reserved"),
             ([('..', *four[1:])], 'start with a dot'),
             ([four, two], r'different scales \(four at 4, two at 2\)'),
         ):

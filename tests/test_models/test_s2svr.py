@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.multiprocessing as mp
+from helpers import tiny_flow  # noqa: F401
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmagic.utils import register_all_modules
@@ -16,13 +17,19 @@ from mmengine.optim import OptimWrapper
 from s2svr_mm.models.s2svr import centre_frame
 
 
-def build(scale=1, **kwargs):
+def build(scale=1, flow='TinyFlow', **kwargs):
     register_all_modules()
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type='S2SVR',
-            generator=dict(type='S2SVRNet', mid_channels=4, num_blocks=1, scale=scale),
+            generator=dict(
+                type='S2SVRNet',
+                mid_channels=4,
+                num_blocks=1,
+                scale=scale,
+                flow_estimator=dict(type=flow),
+            ),
             pixel_loss=dict(type='CharbonnierLoss', loss_weight=1.0, reduction='mean'),
             data_preprocessor=dict(type='DataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3),
             **kwargs,

@@ -129,6 +129,6 @@ def test_a_missing_package_is_named(network, monkeypatch, backend, extra, missin
 def test_command(tmp_path, capsys):
     write_movie(tmp_path / 'in.mp4', moving_clip(3, 24, 32))
     source, target = str(tmp_path / 'in.mp4'), str(tmp_path / 'out.mp4')
-    main(['restore', source, target, '--model', 's2svr_s_x4', '--backend', 'onnxruntime'])
+    main(['restore', source, target, '--model', 's2svr_s_x2_video', '--backend', 'onnxruntime'])
     assert 'float32 by onnxruntime on cpu' in capsys.readouterr().out
     assert len(VideoReader(target)) == 3

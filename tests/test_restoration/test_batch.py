@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Folders of videos."""
 
+import gc
 import json
 import multiprocessing
 import shutil
@@ -207,6 +208,7 @@ def test_estimated_frames(videos):
 
 
 def _work(videos, rank):
+    gc.freeze()  # see ToolProcess
     summary = restore(videos, worker=Worker(rank, 2))
     (videos.parent / f'{rank}.txt').write_text(' '.join(o.status for o in summary))
 

@@ -52,7 +52,7 @@ def test_resume_after_kill_reaches_the_same_weights(
     killed_config = tmp_path / 'killed.py'
     killed_config.write_text(
         f"_base_ = '{tiny_config.name}'\n"
-        "custom_imports = dict(imports=['s2svr_mm', 'kill_while_saving'])\n"
+        "custom_imports = dict(imports=['s2svr_mm', 'helpers.tiny_flow', 'kill_while_saving'])\n"
         "custom_hooks = [dict(type='KillWhileSaving')]\n"
     )
     options = ['--cfg-options', f'train_dataloader.num_workers={workers}', *WITHOUT_VALIDATION]
