@@ -17,6 +17,7 @@ from .reader import VideoInfo
 
 # Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote.
 _X265_SMALLEST = 65
+_SVTAV1_SMALLEST = 64
 # Frames per second.
 _SVTAV1_FASTEST = 240
 # Where times before 0 are not known, packets in another order would delay slower videos by seconds.
@@ -150,9 +151,9 @@ def choose_encoder(
 
 
 def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
-    small, color = min(info.height, info.width) < _X265_SMALLEST, info.color
+    side, color = min(info.height, info.width), info.color
     if suffix == '.webm':
-        is_refused = small or color.chroma == '444' or info.rate > _SVTAV1_FASTEST
+        is_refused = side < _SVTAV1_SMALLEST or color.chroma == '444' or info.rate > _SVTAV1_FASTEST
         return 'libvpx-vp9' if is_refused else 'libsvtav1'
     even = info.height % 2 == info.width % 2 == 0
     if suffix == '.avi' and even and color.bits == 8 and color.chroma in ('420', 'gray'):
@@ -160,7 +161,7 @@ def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
         return 'libx264' if tuned else 'mpeg4'
     # H.265 is no more at home in these than VP9 is.
     old = suffix in ('.avi', '.flv', '.3gp')
-    return 'libx264' if color.bits == 8 or small or old else 'libx265'
+    return 'libx264' if color.bits == 8 or side < _X265_SMALLEST or old else 'libx265'
 
 
 def _encoder_named(name: str) -> str:

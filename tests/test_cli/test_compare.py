@@ -38,7 +38,7 @@ def set_trap(tmp_path, monkeypatch):
     def set_it(trap):
         (tmp_path / 'trap.py').write_text(TRAP.format(trap=trap))
         plain = config.read_text()
-        config.write_text(f"custom_imports = dict(imports=['trap'])\n{plain}")
+        config.write_text(plain.replace('imports=[', "imports=['trap', "))
         return lambda: config.write_text(plain)
 
     return set_it

@@ -151,17 +151,17 @@ def test_colours(tmp_path, colours):
 
 
 def test_ten_bits(tmp_path):
-    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    ramp = np.linspace(0, 65535, 72 * 72).reshape(72, 72).astype(np.uint16)
     clip = np.stack([np.repeat(ramp[..., None], 3, 2)] * 3)
     movie = write_movie(tmp_path / 'in.mkv', clip, pix_fmt='yuv420p10le', options={'crf': '1'})
     summary = run(movie, tmp_path / 'out.mkv', crf=1)
     assert summary.encoder == 'libx265, yuv420p10le'
     with av.open(str(tmp_path / 'out.mkv')) as container:
         frame = next(container.decode(video=0))
-    luma = frame.to_ndarray()[:64]
+    luma = frame.to_ndarray()[:72]
     assert len(np.unique(luma)) > 700
     with av.open(str(movie)) as container:
-        before = next(container.decode(video=0)).to_ndarray()[:64]
+        before = next(container.decode(video=0)).to_ndarray()[:72]
     assert np.abs(luma.astype(int) - before).mean() < 2
 
 
@@ -321,7 +321,7 @@ def test_unknown_codec(tmp_path):
     [
         (dict(codec='libx246'), 'out.mp4', "no video encoder 'libx246' here. Did you mean libx265"),
         (dict(codec='libx264', pix_fmt='rgb24'), 'out.mp4', "libx264 does not take 'rgb24'"),
-        (dict(codec='libx265'), 'out.mp4', 'libx265 needs frames of at least 64'),
+        (dict(codec='libx265'), 'out.mp4', 'libx265 needs frames of at least 65'),
         (dict(codec='ffv1'), 'out.webm', 'webm'),
         (dict(), 'out.ts', r'ts files do not hold subrip.*\.mkv file.*--without subtitle'),
         (dict(), 'out.xyz', r'xyz files are not written.*\.mp4'),
