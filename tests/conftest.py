@@ -23,12 +23,19 @@ import s2svr_mm  # noqa: F401  # first: without compiled operators mmagic import
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
-# mmengine collects garbage for each data set: what was imported need not be looked through.
-gc.freeze()
 # Processes of tests are forked from one that has imported all of it, which takes many seconds.
 multiprocessing.set_forkserver_preload(
     ['s2svr_mm.training.runner', 's2svr_mm.restoration.restore_video']
 )
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of the garbage collector's sight.
+
+    mmengine collects garbage for each data set, and would look through all of it each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
