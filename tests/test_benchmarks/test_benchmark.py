@@ -14,7 +14,8 @@ TIMEOUT = 400
 
 @pytest.fixture
 def weights(tiny_config, tmp_path):
-    """``--config`` and ``--checkpoint`` of a tiny S2SVR."""
+    """``--config`` and ``--checkpoint`` of a tiny S2SVR with the flow network of the paper."""
+    tiny_config.write_text(tiny_config.read_text().replace('TinyFlow', 'PWCLite'))
     torch.manual_seed(0)
     generator = MODELS.build(Config.fromfile(tiny_config).model.generator)
     torch.save(dict(state_dict=generator.state_dict()), tmp_path / 'tiny.pth')
