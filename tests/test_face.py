@@ -37,7 +37,7 @@ def test_names():
 
 
 def test_the_switch_leaves_the_process_untouched_and_registering_imports_no_more():
-    """Command line, comparing and the page come when they are used."""
+    """With the switch nothing happens; registering leaves out what comes when it is used."""
     script = (
         'import sys, warnings\n'
         'before = set(sys.modules), list(warnings.filters)\n'

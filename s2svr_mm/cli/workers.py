@@ -95,7 +95,6 @@ def place_of(launcher: str) -> Place:
     try:
         rank, count = (int(os.environ[name]) for name in names[:2])
         local_rank = int(os.environ.get(names[2], rank))
-        return Place(rank, count, local_rank, _local_processes(os.environ.get(names[3], '1')))
     except (KeyError, ValueError):
         command = {
             'pytorch': 'torchrun --nproc-per-node 2 -m s2svr_mm.cli restore ...',
@@ -106,19 +105,20 @@ def place_of(launcher: str) -> Place:
             f'--launcher {launcher} is for a process that it has started, but {names[0]} and '
             f'{names[1]} are not set: {command} --launcher {launcher}'
         ) from None
+    local = os.environ.get(names[3]) or '1'
+    if launcher == 'slurm':
+        return Place(rank, count, local_rank, _tasks_of_node(local))
+    return Place(rank, count, local_rank, int(local))
 
 
-def _local_processes(text: str) -> int:
-    """Parse the number of processes on this machine.
-
-    Slurm lists those of all nodes, and writes '4(x2),1' for 4, 4 and 1.
-    """
+def _tasks_of_node(text: str) -> int:
+    """Find the tasks of this node in Slurm's list of all nodes, '4(x2),1' for 4, 4 and 1."""
     counts: list[int] = []
     for part in text.split(','):
         count, _, times = part.rstrip(')').partition('(x')
         counts += [int(count)] * int(times or 1)
     node = int(os.environ.get('SLURM_NODEID', 0))
-    return counts[node if node < len(counts) else 0]
+    return counts[node]
 
 
 def device_of(place: Place, device: str) -> str:

@@ -84,8 +84,8 @@ def paired_clips(
     clips = []
     found = VideoClipDataset(dict(img=lq, gt=gt), test_mode=True)
     for info in (found.get_data_info(index) for index in range(len(found))):
-        readers = [info[f'{name}_clip'] for name in ('img', 'gt')]
-        size, true_size = ((clip.info.height, clip.info.width) for clip in readers)
+        lq_clip, gt_clip = info['img_clip'], info['gt_clip']
+        size, true_size = ((c.info.height, c.info.width) for c in (lq_clip, gt_clip))
         if (size[0] * scale, size[1] * scale) != true_size:
             raise DataError(
                 f'{group}, clip "{info["key"]}": the frames of {lq} are {_size(size)} and those of '
@@ -93,8 +93,7 @@ def paired_clips(
                 f'truth must be {_size((size[0] * scale, size[1] * scale))}'
             )
         length = min(frames or info['sequence_length'], info['sequence_length'])
-        paths = (reader.path for reader in readers)
-        clips.append(ComparedClip(group, info['key'], *paths, num_frames=length))
+        clips.append(ComparedClip(group, info['key'], lq_clip.path, gt_clip.path, length))
     return clips
 
 

@@ -159,9 +159,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         try:
             return super().run()
         finally:
-            # Workers whose iterator is deleted here end at once; for those of one that the garbage
-            # collector finds, the loader waits in vain, 5 s each.
-            self.dataloader_iterator = iter(())
+            # Runner and loop refer to each other, so the iterator would be left to the garbage
+            # collector, which closes the workers' queues first; torch then waits 5 s for each.
+            self.dataloader_iterator = itertools.chain()
             self.dataloader._iterator = None
 
     def run_iter(self, data_batch: dict) -> None:

@@ -21,6 +21,8 @@ _RATE_CONTROLS = {
 }
 # Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote
 # (64x64: another result each time) or writes past its end (32x48: a crash).
+X265_SMALLEST_SIDE = 65
+# What smaller frames are padded to: the next multiple of 8, a whole number of coding units.
 SMALLEST_SIDE = 72
 
 

@@ -9,16 +9,14 @@ from dataclasses import dataclass, field, replace
 import av
 
 from ..errors import EncodingError, did_you_mean
-from .codec import join_params, x264_params
+from .codec import X265_SMALLEST_SIDE, join_params, x264_params
 from .color import FULL_RANGE
 from .containers import container_of
 from .hdr import hdr_options
 from .reader import VideoInfo
 
-# Where a side is not longer than its 64x64 coding tree unit, x265 reads memory that it never wrote.
-_X265_SMALLEST = 65
+# SVT-AV1 refuses smaller frames, and more frames per second.
 _SVTAV1_SMALLEST = 64
-# Frames per second.
 _SVTAV1_FASTEST = 240
 # Where times before 0 are not known, packets in another order would delay slower videos by seconds.
 _SLOWEST_REORDERED = 8
@@ -104,9 +102,9 @@ def choose_encoder(
         codec = _default_codec(info, suffix.lower(), tuned)
     else:
         codec = _encoder_named(codec)
-    if codec == 'libx265' and min(info.height, info.width) < _X265_SMALLEST:
+    if codec == 'libx265' and min(info.height, info.width) < X265_SMALLEST_SIDE:
         raise EncodingError(
-            f'libx265 needs frames of at least {_X265_SMALLEST} pixels a side, these are '
+            f'libx265 needs frames of at least {X265_SMALLEST_SIDE} pixels a side, these are '
             f'{info.width}x{info.height}: use --codec libx264'
         )
     if codec == 'mjpeg':
@@ -161,7 +159,7 @@ def _default_codec(info: VideoInfo, suffix: str, tuned: bool) -> str:
         return 'libx264' if tuned else 'mpeg4'
     # H.265 is no more at home in these than VP9 is.
     old = suffix in ('.avi', '.flv', '.3gp')
-    return 'libx264' if color.bits == 8 or side < _X265_SMALLEST or old else 'libx265'
+    return 'libx264' if color.bits == 8 or side < X265_SMALLEST_SIDE or old else 'libx265'
 
 
 def _encoder_named(name: str) -> str:

@@ -107,7 +107,7 @@ class _Rehearsal:
                 muxer.close()
         except EncodingError as error:
             return file, getattr(error.__cause__, 'strerror', None) or str(error)
-        # A stream that this FFmpeg cannot decode can still be copied.
+        # A stream whose decoder fails on it can still be copied.
         expected = replace(muxer.expected, audible=self._audible(plan))
         return file, find_fault(file, expected, thorough=True)
 
@@ -266,8 +266,9 @@ def _with_stream(
     """Copy a stream, or else convert it."""
     if stream.codec_context is None:
         raise EncodingError(
-            f'{source.path} stream {stream.index} ({stream.type}) has a codec that is not known '
-            f'here: leave it out with --without {stream.type}'
+            f'{source.path} stream {stream.index} ({stream.type}) has a codec without a decoder in '
+            f'this FFmpeg, so it cannot be copied: leave out all {stream.type} with --without '
+            f'{stream.type}'
         )
     foreign = codec_name(stream).startswith(plan.container.foreign)
     if plan.container.even and stream.type == 'audio':

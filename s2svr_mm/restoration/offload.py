@@ -55,7 +55,7 @@ class OffloadedTensors(Sequence[Tensor]):
     def __init__(self, memory: MainMemory, tensors: Iterable[Tensor] = ()) -> None:
         self._memory = memory
         # Tensors in pinned memory, and when each is there.
-        self._resting: list[tuple[Tensor, torch.cuda.Event]] = []
+        self._offloaded: list[tuple[Tensor, torch.cuda.Event]] = []
         # Tensors on the GPU by place, those read last at the end, and when each is there.
         self._near: OrderedDict[int, tuple[Tensor, torch.cuda.Event | None]] = OrderedDict()
         self._fetches: deque[torch.cuda.Event] = deque()
@@ -63,7 +63,7 @@ class OffloadedTensors(Sequence[Tensor]):
             self.append(tensor)
 
     def __del__(self) -> None:
-        self._memory.held -= sum(pinned.nbytes for pinned, _ in self._resting)
+        self._memory.held -= sum(pinned.nbytes for pinned, _ in self._offloaded)
 
     def append(self, tensor: Tensor) -> None:
         """Add a tensor that the current stream makes; it must not be changed afterwards."""
@@ -74,16 +74,16 @@ class OffloadedTensors(Sequence[Tensor]):
         memory.leaving.wait_stream(torch.cuda.current_stream(memory.device))
         with torch.cuda.stream(memory.leaving):
             pinned.copy_(tensor, non_blocking=True)
-            self._resting.append((pinned, memory.leaving.record_event()))
+            self._offloaded.append((pinned, memory.leaving.record_event()))
         # Its memory on the GPU is free only when it has left.
         tensor.record_stream(memory.leaving)
         self._near[len(self) - 1] = tensor, None
         self._forget()
         if len(self) > _AHEAD:
-            self._resting[-1 - _AHEAD][1].synchronize()
+            self._offloaded[-1 - _AHEAD][1].synchronize()
 
     def __len__(self) -> int:
-        return len(self._resting)
+        return len(self._offloaded)
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -114,8 +114,8 @@ class OffloadedTensors(Sequence[Tensor]):
             self._fetches.append(torch.cuda.current_stream(memory.device).record_event())
             if len(self._fetches) > _AHEAD:
                 self._fetches.popleft().synchronize()
-            pinned, is_there = self._resting[place]
-            memory.coming.wait_event(is_there)
+            pinned, has_left = self._offloaded[place]
+            memory.coming.wait_event(has_left)
             with torch.cuda.stream(memory.coming):
                 tensor = torch.empty_like(pinned, device=memory.device)
                 tensor.copy_(pinned, non_blocking=True)

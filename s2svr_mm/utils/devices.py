@@ -20,11 +20,12 @@ def pick_device(device: str | torch.device) -> torch.device:
         device = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f'there is no device {device!r}') from error
-    gpus = torch.cuda.device_count()
+    # Without CUDA that works, GPUs may be counted all the same.
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == 'cuda' and not gpus:
         raise ConfigError(f'{device} was asked for, but torch finds no GPU here')
     if device.type == 'cuda' and (device.index or 0) >= gpus:
-        raise ConfigError(f'{device} was asked for, but torch finds {gpus} GPUs, cuda:0 on')
+        raise ConfigError(f'{device} was asked for, but the last GPU here is cuda:{gpus - 1}')
     return device
 
 

@@ -51,7 +51,8 @@ class Previewer:
         """
         with self._lock:
             reader = open_reader(source, strict=settings.strict)
-            start, stop = checked_range(reader, (settings.first, settings.end))
+            start, end = checked_range(reader, (settings.first, settings.end))
+            whole = (reader.num_frames if end is None else min(end, reader.num_frames)) - start
             first = max(min(at, reader.num_frames - FRAMES), 0)
             frames = [frame.rgb for frame in reader.first_frames(first, None, FRAMES)]
             restorer = self._restorer(settings)
@@ -63,7 +64,6 @@ class Previewer:
             for name, frame in zip(('input', 'result'), pair, strict=True):
                 content = encode_png(to_uint8(to_levels(frame)))
                 write_bytes(folder / f'{name}-{number}.png', content)
-        whole = min(stop or reader.num_frames, reader.num_frames) - start
         estimate = self._estimate(restorer, decision, frames[0], whole, seconds)
         return {'first': first, 'count': len(frames), **estimate}
 

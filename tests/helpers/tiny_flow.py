@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""An optical flow network that costs nothing, for tests of what stands on one."""
+"""An optical flow network that costs nothing, for tests of networks that need one."""
 
 import torch
 from mmagic.registry import MODELS

@@ -75,7 +75,7 @@ def fill_disk():
 
 
 def _main(log, args, kwargs):
-    gc.freeze()  # see ToolProcess
+    gc.freeze()  # see _tool_process
     try:
         summary = work(*args, **kwargs)
     except S2SVRError as error:

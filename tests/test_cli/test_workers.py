@@ -30,9 +30,11 @@ def test_device_list():
     [
         (
             'pytorch',
-            dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', LOCAL_WORLD_SIZE='2'),
+            # Inside a Slurm job, too.
+            dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', LOCAL_WORLD_SIZE='2', SLURM_NODEID='1'),
             Place(3, 4, 1, 2),
         ),
+        ('slurm', dict(SLURM_PROCID='1', SLURM_NTASKS='2'), Place(1, 2, 1, 1)),
         (
             'slurm',
             dict(

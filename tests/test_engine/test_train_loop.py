@@ -1,5 +1,6 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 import itertools
+import multiprocessing
 
 import pytest
 import torch
@@ -49,6 +50,8 @@ def test_number_of_workers_does_not_matter(make_runner):
     batches_of_three, state_of_three = train(make_runner('three', workers=3))
     assert torch.equal(batches_of_three, batches)
     assert_equal_states(state_of_three, state)
+    # None is left to be waited for.
+    assert not multiprocessing.active_children()
 
 
 def test_noise_differs_between_visits_and_seeds(make_runner):

@@ -206,6 +206,14 @@ def test_the_same_frames_make_the_same_bytes(tmp_path, codec):
     assert len(made) == 1
 
 
+def test_small_frames_get_an_encoder_that_takes_them():
+    deep = replace(INFO.color, bits=10)
+    for side, codec in ((64, 'libx264'), (66, 'libx265')):
+        assert choose_encoder(VideoInfo(side, 96, color=deep), '.mkv').codec == codec
+    for side, codec in ((62, 'libvpx-vp9'), (64, 'libsvtav1')):
+        assert choose_encoder(VideoInfo(side, 96), '.webm').codec == codec
+
+
 def test_webm_of_more_frames_a_second_than_av1_s_encoder_takes():
     info = VideoInfo(64, 96, rate=Fraction(240))
     assert choose_encoder(info, '.webm').codec == 'libsvtav1'

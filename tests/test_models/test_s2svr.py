@@ -75,8 +75,9 @@ def test_loss_is_charbonnier_of_what_is_restored():
     torch.testing.assert_close(loss, expected)
 
 
-def test_flow_is_frozen_then_trained():
-    model = build(train_cfg=dict(fix_iter=2))
+@pytest.mark.parametrize('flow', ['TinyFlow', 'PWCLite'])
+def test_flow_is_frozen_then_trained(flow):
+    model = build(flow=flow, train_cfg=dict(fix_iter=2))
     assert train(model, 4) == [False, False, True, True]
     # By reference: everything else trains from the start, whatever its name.
     assert all(p.requires_grad for p in model.parameters())

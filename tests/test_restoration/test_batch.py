@@ -208,7 +208,7 @@ def test_estimated_frames(videos):
 
 
 def _work(videos, rank):
-    gc.freeze()  # see ToolProcess
+    gc.freeze()  # see _tool_process
     summary = restore(videos, worker=Worker(rank, 2))
     (videos.parent / f'{rank}.txt').write_text(' '.join(o.status for o in summary))
 
