@@ -99,7 +99,8 @@ def commands_of(code: str, folder: Path) -> list[list[str]]:
     folder.mkdir()
     log, stub = folder / 'log', folder / 'stub'
     stub.write_text(
-        f'#!/bin/bash\nprintf "%s\\0" "${{0##*/}}" "$@" $\'\\n\' >> {log}\n'
+        # In one piece, as the parts of a pipe write at once: a newline would be where bash cuts.
+        f'#!/bin/bash\nprintf "%s\\0" "${{0##*/}}" "$@" $\'\\1\' >> {log}\n'
         'if [ "${0##*/}" = cat ]; then echo CHECKPOINT; fi\n'
     )
     stub.chmod(0o755)
@@ -108,7 +109,7 @@ def commands_of(code: str, folder: Path) -> list[list[str]]:
     command = ['/bin/bash', '-eu', '-c', code]
     result = subprocess.run(command, env={'PATH': str(folder)}, capture_output=True, text=True)
     assert result.returncode == 0, f'{code}\n{result.stderr}'
-    return [record.split('\0') for record in log.read_text().split('\0\n\0')[:-1]]
+    return [record.split('\0') for record in log.read_text().split('\0\1\0')[:-1]]
 
 
 def parse(program: str, *words: str) -> argparse.Namespace | None:

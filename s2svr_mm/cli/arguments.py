@@ -216,7 +216,8 @@ def load_restorer(
     if model is None:
         model = default_model(args.size, frame)
         if announce:
-            print(f'model: {model}, the default; --model chooses another')
+            of = ' for that size' if args.size else ''
+            print(f'model: {model}, the default{of}; --model chooses another')
     network = load_model(model, args.checkpoint)
     settings = {**restorer_settings(args), 'size': args.size, **settings}
     return VideoRestorer(network, memory_limit=args.memory, offload=args.offload, **settings)

@@ -149,7 +149,11 @@ def report() -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join([*map(str.ljust, row, widths), row[4]]).rstrip())
-    print(f'\nPython {platform.python_version()}, {platform.platform()}')
+    print(
+        '\nuntested: within the bounds, but the tests ran on the version beside it; '
+        'fits: within the bounds'
+    )
+    print(f'Python {platform.python_version()}, {platform.platform()}')
     if not read_bounds():
         print('s2svr_mm is not installed here (pip install -e .): its bounds are not known.')
     faults = [finding.name for finding in findings if finding.is_fault]

@@ -55,8 +55,9 @@ class Summary:
         lines = [
             f'{self.frames} frames {before} -> {after} in {", ".join(self.outputs)}'
             + (f' ({self.encoder})' if self.encoder else ''),
-            f'{fresh} restored in {self.seconds:.1f} s, {fresh / max(self.restoring, 1e-9):.2f} '
-            'frames/s' + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
+            f'{fresh} restored in {self.seconds:.1f} s, {self.restoring:.1f} s of them for the '
+            f'frames themselves ({fresh / max(self.restoring, 1e-9):.2f} frames/s)'
+            + (f'; {self.resumed} were there from an earlier run' * bool(self.resumed)),
             f'{self.decision} on {self.device}',
             f'peak memory {self.host_peak / 2**20:.0f} MB'
             + (f', GPU {self.device_peak / 2**20:.0f} MB' if self.device_peak else ''),

@@ -100,6 +100,7 @@ def test_models(capsys):
 
 def test_doctor_works_on_a_broken_stack(tmp_path):
     (tmp_path / 'torch.py').write_text('raise SystemExit("torch was imported")')
+    (tmp_path / 'a.mp4').touch()
     folder = tmp_path / 'numpy-2.1.3.dist-info'
     folder.mkdir()
     (folder / 'METADATA').write_text('Metadata-Version: 2.1\nName: numpy\nVersion: 2.1.3\n')
