@@ -23,6 +23,7 @@ class ToolResult:
 
 
 def _tool_process(script: str, args: list[str], env: dict[str, str], cwd: str, log: str) -> None:
+    multiprocessing.set_start_method(None, force=True)  # the default, as from a shell
     gc.freeze()  # or a collection would touch, and so copy, all that is shared with the server
     with open(log, 'wb', buffering=0) as file:
         os.dup2(file.fileno(), 1)
