@@ -25,6 +25,17 @@ def test_device_list():
             device_list(wrong)
 
 
+def slurm_of_three_nodes(rank, local_rank, node):
+    """What Slurm tells one of nine tasks on nodes of 4, 4 and 1."""
+    return dict(
+        SLURM_PROCID=str(rank),
+        SLURM_NTASKS='9',
+        SLURM_LOCALID=str(local_rank),
+        SLURM_NODEID=str(node),
+        SLURM_STEP_TASKS_PER_NODE='4(x2),1',
+    )
+
+
 @pytest.mark.parametrize(
     ('launcher', 'environment', 'expected'),
     [
@@ -35,28 +46,8 @@ def test_device_list():
             Place(3, 4, 1, 2),
         ),
         ('slurm', dict(SLURM_PROCID='1', SLURM_NTASKS='2'), Place(1, 2, 1, 1)),
-        (
-            'slurm',
-            dict(
-                SLURM_PROCID='5',
-                SLURM_NTASKS='9',
-                SLURM_LOCALID='1',
-                SLURM_NODEID='1',
-                SLURM_STEP_TASKS_PER_NODE='4(x2),1',
-            ),
-            Place(5, 9, 1, 4),
-        ),
-        (
-            'slurm',
-            dict(
-                SLURM_PROCID='8',
-                SLURM_NTASKS='9',
-                SLURM_LOCALID='0',
-                SLURM_NODEID='2',
-                SLURM_STEP_TASKS_PER_NODE='4(x2),1',
-            ),
-            Place(8, 9, 0, 1),
-        ),
+        ('slurm', slurm_of_three_nodes(rank=5, local_rank=1, node=1), Place(5, 9, 1, 4)),
+        ('slurm', slurm_of_three_nodes(rank=8, local_rank=0, node=2), Place(8, 9, 0, 1)),
         (
             'mpi',
             dict(
