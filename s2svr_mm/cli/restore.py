@@ -190,8 +190,11 @@ def _check(args: argparse.Namespace) -> None:
             '--config and --checkpoint go together; without them, --model names a bundled model:\n'
             + describe_models()
         )
-    # As the reader says, but without the seconds that its imports take.
-    if args.src != PIPE and not (os.path.lexists(args.src) or glob.has_magic(args.src)):
+    # As the reader says, but without the seconds that its imports take. A pipe has refusals of its
+    # own, which come first.
+    if PIPE in (args.src, args.dst):
+        return
+    if not (os.path.lexists(args.src) or glob.has_magic(args.src)):
         raise DataError(f'There is no {args.src}.')
 
 
