@@ -20,8 +20,8 @@ class Network:
         import onnxruntime  # here, so that --help needs none
 
         manifest = json.loads((Path(folder) / 'manifest.json').read_text())
-        if manifest['format'] != 1:
-            raise SystemExit(f'{folder}: this program reads format 1, not {manifest["format"]}')
+        if manifest['format'] != 2:
+            raise SystemExit(f'{folder}: this program reads format 2, not {manifest["format"]}')
         self.about, self.sessions = manifest['network'], {}
         self.flow_outside = manifest['flow_outside']
         for name, graph in manifest['graphs'].items():
@@ -47,6 +47,8 @@ class Network:
         to_previous = [*(backward for _, backward in flows), still]
         sides = (-(-side // about['unshuffle']) for side in frames[0].shape[2:])
         empty = np.zeros((1, about['channels'], *sides), np.float32)
+        if about['kind'] == 'basicvsr':
+            return self.basicvsr(frames, to_next, to_previous, empty)
         # The encoder: forward, backward, then its upper layers forward.
         x, state = [None] * t, empty
         for i in range(t):
@@ -72,6 +74,19 @@ class Network:
             if about['details']:
                 given['details'] = self.details(i, frames, to_next, to_previous)
             restored[i], feedback, states = self.run('decoder', **given)
+        return restored
+
+    def basicvsr(self, frames, to_next, to_previous, state):
+        """Restore by a BasicVSR: from the last frame to the first, then from the first on."""
+        t, zeros = len(frames), state
+        x, restored = [None] * t, [None] * t
+        for i in reversed(range(t)):
+            (state,) = self.run('backward', frame=frames[i], hidden=state, flow=to_previous[i])
+            x[i] = state
+        state = zeros
+        for i in range(t):
+            given = dict(frame=frames[i], hidden=state, flow=to_next[i], other=x[i])
+            state, restored[i] = self.run('forward', **given)
         return restored
 
     def neighbours(self, i, x, to_next, to_previous):

@@ -48,8 +48,13 @@ def run(args: argparse.Namespace) -> None:
 
     register()
     from ..export.backends import import_package
-    from ..export.conversion import check_exportable, check_folder, export_network
-    from ..export.quantization import bundled_ranges, observe_ranges, read_clips
+    from ..export.conversion import check_folder, export_network
+    from ..export.quantization import (
+        bundled_ranges,
+        check_quantizable,
+        observe_ranges,
+        read_clips,
+    )
     from ..models.zoo import load_model
 
     import_package('onnx', 's2svr export')
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     network = load_model(args.network, args.checkpoint)
     ranges = None
     if args.calibrate:
-        ranges = observe_ranges(check_exportable(network), read_clips(args.calibrate))
+        ranges = observe_ranges(check_quantizable(network), read_clips(args.calibrate))
     elif args.int8:
         ranges = bundled_ranges(network)
     name = args.network if bundled else Path(args.network).stem

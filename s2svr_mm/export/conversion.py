@@ -7,25 +7,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
+from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import nn
 
 from ..checkpoints.files import weights_digest
 from ..errors import CheckpointError, ConfigError, OutputError
+from ..models.basicvsr_same_size import BasicVSRSameSizeNet
+from ..models.input_requirements import requirements_of
 from ..models.s2svr_net import S2SVRNet
 from ..utils.files import output_folder
 from ..utils.locks import HIDDEN
 from ..utils.manifest import check_made, sha256, write_made
 from ..version import __version__
 from .backends import import_package
+from .basicvsr import describe_basicvsr, graphs_of_basicvsr
 from .graphs import Description, Graph, graphs_of
-from .quantization import Ranges, quantize
+from .quantization import Ranges, check_quantizable, quantize
 
 MANIFEST = 'manifest.json'
 # Changes with what a loop over the graphs has to do.
-FORMAT = 1
+FORMAT = 2
 # The least that has GridSample is 16.
 OPSET = 17
 # Of an odd size that no factor divides, so that nothing of it looks constant.
@@ -123,28 +127,35 @@ def check_folder(folder: Path) -> list[str]:
     return there
 
 
-def check_exportable(network: nn.Module) -> S2SVRNet:
-    """Return a network that can be exported.
+def check_exportable(network: nn.Module) -> None:
+    """Refuse a network that can't be exported.
 
     Args:
         network (nn.Module): The network.
 
     Raises:
-        ConfigError: If it is no :class:`.S2SVRNet`.
+        ConfigError: If it is neither an :class:`.S2SVRNet` nor a BasicVSR.
     """
-    if not isinstance(network, S2SVRNet):
-        raise ConfigError(
-            'only S2SVRNet and S2SVRPlusNet run as ONNX, but this is '
-            f'{type(network).__name__}: use torch'
-        )
-    return network
+    if isinstance(network, S2SVRNet) or _is_basicvsr(network):
+        return
+    deformable = isinstance(network, BasicVSRPlusPlusNet | IconVSRNet)
+    raise ConfigError(
+        f'only S2SVR and BasicVSR run as ONNX, but this is {type(network).__name__}'
+        + (', whose deformable convolutions have no form there' if deformable else '')
+        + ': use torch'
+    )
+
+
+def _is_basicvsr(network: nn.Module) -> bool:
+    # Another class of that family may compute something else.
+    return type(network) in (BasicVSRNet, BasicVSRSameSizeNet)
 
 
 def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) -> ExportedNetwork:
     """Convert a network to ONNX, step by step.
 
     Args:
-        network (nn.Module): An :class:`.S2SVRNet` on the CPU.
+        network (nn.Module): An :class:`.S2SVRNet` or a BasicVSR, on the CPU.
         name (str): What the manifest calls it.
         ranges (Ranges, optional): Of its values, for convolutions in int8
             (:func:`.quantization.observe_ranges`). Defaults to None: float32.
@@ -153,18 +164,24 @@ def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) 
         ExportedNetwork: The files.
 
     Raises:
-        ConfigError: If it is another network.
+        ConfigError: If it is another network, or one that can't be quantized.
         MissingPackageError: If onnx is not installed.
     """
     onnx = import_package('onnx', 'exporting')
-    network = check_exportable(network)
-    description = Description.of(network)
-    graphs = graphs_of(network if ranges is None else quantize(network, ranges))
+    check_exportable(network)
+    run = network if ranges is None else quantize(check_quantizable(network), ranges)
+    if isinstance(run, S2SVRNet):
+        description, graphs = Description.of(run), graphs_of(run)
+    else:
+        basicvsr = cast(BasicVSRNet, run)
+        description, graphs = describe_basicvsr(basicvsr), graphs_of_basicvsr(basicvsr)
+    needs = requirements_of(network)
     contents = {step: _to_onnx(graph, description.unshuffle) for step, graph in graphs.items()}
     outside = None
     if 'flow' not in graphs:
+        estimator: Any = network.flow_estimator
         outside = (
-            f'{type(network.flow_estimator).__name__} has no form in ONNX: give the loop the flows '
+            f'{type(estimator).__name__} has no form in ONNX: give the loop the flows '
             'of neighbouring frames, both ways'
         )
     manifest = {
@@ -179,7 +196,14 @@ def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) 
         },
         'weights': weights_digest(network),
         'dtype': 'float32' if ranges is None else 'int8',
-        'frames': {'channels': 'RGB', 'range': [0, 1], 'type': 'float32', 'side': 1, 'count': 1},
+        'frames': {
+            'channels': 'RGB',
+            'range': [0, 1],
+            'type': 'float32',
+            'side': needs.side,
+            'multiple': needs.multiple,
+            'count': needs.frames,
+        },
         'network': description.to_json(),
         'flow_outside': outside,
         'order': list(graphs),

@@ -35,6 +35,8 @@ class Description:
     """What a loop over the graphs needs to know of a network.
 
     Attributes:
+        kind (str): Whose loop it takes, 's2svr' or 'basicvsr'. What follows ``channels`` is for
+            the former.
         scale (int): Size of the output over that of the input.
         unshuffle (int): Side of the squares of pixels that the states lie on.
         channels (int): Channels of a state.
@@ -46,14 +48,15 @@ class Description:
         in_place (int): Frames on each side that it reads as they are.
     """
 
+    kind: str
     scale: int
     unshuffle: int
     channels: int
-    layers: int
-    attention_radius: int
-    details: bool
-    aligned: int
-    in_place: int
+    layers: int = 0
+    attention_radius: int = 0
+    details: bool = False
+    aligned: int = 0
+    in_place: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, by the names of the attributes."""
@@ -69,6 +72,7 @@ class Description:
         details = _details_of(network)
         encoder, decoder = network.encoder, network.decoder
         return cls(
+            kind='s2svr',
             scale=network.scale,
             unshuffle=_unshuffle_of(network),
             channels=encoder.forward_layer.gru.candidate.out_channels,

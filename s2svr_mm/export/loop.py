@@ -52,6 +52,23 @@ class Clip:
 
     def restore(self) -> list[Array]:
         """Restore the clip: t frames, (1, 3, scale * h, scale * w)."""
+        return self._by_basicvsr() if self.network.kind == 'basicvsr' else self._by_s2svr()
+
+    def _by_basicvsr(self) -> list[Array]:
+        states, state = [], self.empty
+        flows = [*self.to_previous, self.still]
+        for frame, flow in zip(self.frames[::-1], flows[::-1], strict=True):
+            state = self.run('backward', frame=frame, hidden=state, flow=flow)['state']
+            states.append(state)
+        restored, state = [], self.empty
+        flows = [self.still, *self.to_next]
+        for frame, flow, other in zip(self.frames, flows, states[::-1], strict=True):
+            made = self.run('forward', frame=frame, hidden=state, flow=flow, other=other)
+            state = made['state']
+            restored.append(made['restored'])
+        return restored
+
+    def _by_s2svr(self) -> list[Array]:
         encoded, states = self._encode()
         feedback, joined = encoded[-1], np.concatenate(states, axis=1)
         restored = []

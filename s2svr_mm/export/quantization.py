@@ -81,6 +81,22 @@ class QuantizedConv2d(nn.Module):
         return self.conv._conv_forward(x, weight, self.conv.bias)
 
 
+def check_quantizable(network: nn.Module) -> S2SVRNet:
+    """Return a network that has a form in int8.
+
+    Args:
+        network (nn.Module): The network.
+
+    Raises:
+        ConfigError: If it is no :class:`.S2SVRNet`.
+    """
+    if not isinstance(network, S2SVRNet):
+        raise ConfigError(
+            f'only S2SVR is computed in int8, but this is {type(network).__name__}: use float32'
+        )
+    return network
+
+
 def quantized_convolutions(network: S2SVRNet) -> dict[str, nn.Conv2d]:
     """Return the convolutions that are computed in integers, by name."""
     convs = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}

@@ -12,14 +12,17 @@ import torch
 import torch.nn.functional as F
 from helpers.tiny_s2svr import tiny
 from helpers.tool_process import CHECKOUT
+from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet
 from torch import nn
 
 from s2svr_mm.cli import main
 from s2svr_mm.errors import CheckpointError, ConfigError, MissingPackageError, OutputError
+from s2svr_mm.models.basicvsr_same_size import BasicVSRSameSizeNet
 from s2svr_mm.models.flow import DISFlow, FinePWCLite
 from s2svr_mm.models.s2svr_net import S2SVRNet
 from s2svr_mm.models.s2svr_plus_net import S2SVRPlusNet
 from s2svr_mm.models.zoo import list_models, load_model
+from s2svr_mm.restoration.restorer import VideoRestorer
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -99,6 +102,48 @@ def test_fine_flow():
     assert_equal_to(network, export_network(network, 'fine'), [(3, 21, 34)])
 
 
+def a_basicvsr(kind, **options):
+    """A BasicVSR whose weights, biases and flows (of some pixels) are not those of its start."""
+    torch.manual_seed(0)
+    network = kind(mid_channels=8, num_blocks=1, **options).eval()
+    for name, parameter in network.named_parameters():
+        nn.init.normal_(parameter, std=0.03 if name.startswith('spynet') else 0.15)
+    return network
+
+
+@pytest.mark.parametrize(
+    ('kind', 'options'),
+    [(BasicVSRNet, {}), (BasicVSRSameSizeNet, {}), (BasicVSRSameSizeNet, dict(unshuffle=2))],
+)
+def test_basicvsr(kind, options):
+    network = a_basicvsr(kind, **options)
+    exported = export_network(network, 'basicvsr')
+    network.check_if_mirror_extended(clip := clip_of(2, 64, 72))
+    assert 0.1 < network.compute_flow(clip)[0].abs().max() < 20
+    assert_equal_to(network, exported, [(2, 64, 64), (4, 68, 100), (1, 96, 65)])
+    assert exported.manifest['frames'].items() >= dict(side=64, multiple=4, count=2).items()
+
+
+def test_basicvsr_is_restored_with_another_back_end_and_by_the_example(tmp_path):
+    network = a_basicvsr(BasicVSRNet)
+    clip = clip_of(3, 50, 66)
+    frames = list((clip[0].permute(0, 2, 3, 1) * 255).round().byte().numpy())
+    by_torch, by_openvino = (
+        np.stack(list(VideoRestorer(network, backend=name, dtype='float32').restore(frames)))
+        for name in ('torch', 'openvino')
+    )
+    assert by_torch.shape == (3, 200, 264, 3)
+    assert np.abs(by_torch.astype(int) - by_openvino).max() <= 1
+    export_network(network, 'basicvsr').write(tmp_path / 'net')
+    network_of = runpy.run_path(str(CHECKOUT / 'demo' / 'run_onnx.py'))['Network']
+    clip = clip_of(3, 64, 68)
+    restored = np.concatenate(
+        network_of(tmp_path / 'net').restore([x.numpy() for x in clip[0].split(1)])
+    )
+    with torch.inference_mode():
+        np.testing.assert_allclose(restored, network(clip)[0].numpy(), atol=1e-4)
+
+
 @pytest.fixture(scope='module')
 def exported():
     return export_network(tiny(num_layers=2, scale=2), 'tiny')
@@ -158,9 +203,16 @@ def test_files_of_others_are_not_touched(exported, folder, tmp_path):
         exported.write(tmp_path / 'file')
 
 
-def test_other_networks_are_refused():
-    with pytest.raises(ConfigError, match='but this is Conv2d'):
-        export_network(nn.Conv2d(3, 3, 1), 'conv')
+@pytest.mark.parametrize(
+    ('network', 'message'),
+    [
+        (lambda: nn.Conv2d(3, 3, 1), 'but this is Conv2d: use torch'),
+        (lambda: BasicVSRPlusPlusNet(8, 1), 'BasicVSRPlusPlusNet, whose deformable convolutions'),
+    ],
+)
+def test_other_networks_are_refused(network, message):
+    with pytest.raises(ConfigError, match=message):
+        export_network(network(), 'other')
 
 
 def test_an_estimator_outside_has_to_be_given(exported):
@@ -277,5 +329,5 @@ def test_the_example_takes_flows(tmp_path, options):
         network_of(tmp_path / 'net').restore(frames)
     manifest = json.loads((tmp_path / 'net' / 'manifest.json').read_text())
     (tmp_path / 'net' / 'manifest.json').write_text(json.dumps(manifest | {'format': 99}))
-    with pytest.raises(SystemExit, match='format 1, not 99'):
+    with pytest.raises(SystemExit, match='format 2, not 99'):
         network_of(tmp_path / 'net')
