@@ -30,7 +30,7 @@ class ResidualBlock(ResidualBlockNoBN):
         Returns:
             Tensor: (n, c, h, w).
         """
-        return x + self.conv2(F.relu(self.conv1(x), inplace=True))
+        return self.conv2(F.relu(self.conv1(x), inplace=True)).add_(x)
 
 
 def conv_for_lrelu(
@@ -131,14 +131,14 @@ class ConvGRU(BaseModule):
         Returns:
             Tensor: Next hidden state, (n, c, h, w).
         """
-        update, reset, candidate = gates.chunk(3, dim=1)
         if hidden is None:
+            update, _, candidate = gates.chunk(3, dim=1)
             return torch.sigmoid(update) * torch.tanh(candidate)
-        hidden_update, hidden_reset = self.hidden_gates(hidden).chunk(2, dim=1)
-        update = torch.sigmoid(update + hidden_update)
-        reset = torch.sigmoid(reset + hidden_reset)
-        candidate = torch.tanh(candidate + self.candidate(reset * hidden))
-        return hidden + update * (candidate - hidden)
+        channels = gates.shape[1] // 3
+        update_and_reset, candidate = gates.split((2 * channels, channels), dim=1)
+        update, reset = self.hidden_gates(hidden).add_(update_and_reset).sigmoid_().chunk(2, dim=1)
+        candidate = self.candidate(reset * hidden).add_(candidate).tanh_()
+        return torch.addcmul(hidden, update, candidate - hidden)
 
 
 class ResConvGRU(BaseModule):

@@ -10,7 +10,7 @@ from mmengine.model import BaseModule, constant_init
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..ops.lucas_kanade import refine_flow
+from ..ops.lucas_kanade import refine_flow, window_mean
 from ..ops.pixel_unshuffle import unshuffle
 from ..ops.warp import warp
 from .conv_gru import conv_for_lrelu, residual_blocks
@@ -132,10 +132,9 @@ class DetailBranch(BaseModule):
         Returns:
             Tensor: As of :meth:`seen`.
         """
-        mean = F.avg_pool2d(frame, 9, stride=1, padding=4, count_include_pad=False)
         # What moved differs more than what is aligned.
         parts = [
-            10 * (frame - mean),
+            10 * (frame - window_mean(frame, 9)),
             *_differences(frame, aligned_before, aligned_after, self.aligned, 20),
             *_differences(frame, before, after, self.in_place, 6),
         ]

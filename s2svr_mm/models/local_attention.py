@@ -48,5 +48,9 @@ class LocalAttention(BaseModule):
         score = self.score(torch.tanh(energy).flatten(0, 1)).unflatten(0, (-1, n))
         if any(count > 1 for count in counts):
             score = score + score.new_tensor(counts).log().view(-1, 1, 1, 1, 1)
-        weight = score.softmax(0)
-        return sum(w * value for w, value in zip(weight, values, strict=True))
+        # As it lies in memory: a softmax over the first axis would copy it to another layout.
+        weight = score.movedim(2, -1).softmax(0).movedim(-1, 2)
+        context = weight[0] * values[0]
+        for w, value in zip(weight[1:], values[1:], strict=True):
+            context = torch.addcmul(context, w, value)
+        return context

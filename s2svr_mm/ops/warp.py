@@ -98,18 +98,29 @@ def _bilinear_taps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         weights are NaN, so that the result is.
     """
     n, h, w = x.shape
-    x0, y0 = x.detach().floor(), y.detach().floor()
-    fx, fy = x - x0, y - y0
-    # A number that is no coordinate must not become an index.
-    x0, y0 = x0.nan_to_num().clamp(-2, w), y0.nan_to_num().clamp(-2, h)
+    columns, rows = _linear_taps(x, w), _linear_taps(y, h)
     first = torch.arange(n, device=x.device).view(n, 1, 1) * (h * w)
-    index, weight = [], []
-    for yi, wy in ((y0, 1 - fy), (y0 + 1, fy)):
-        for xi, wx in ((x0, 1 - fx), (x0 + 1, fx)):
-            inside = (xi >= 0) & (xi < w) & (yi >= 0) & (yi < h)
-            index.append(first + (yi.clamp(0, h - 1) * w + xi.clamp(0, w - 1)).long())
-            weight.append(wx * wy * inside)
-    return torch.stack(index, -1).view(-1, 4), torch.stack(weight, -1).view(-1, 4)
+    starts = [(first + row * w, weight) for row, weight in rows]
+    taps = [
+        (start + column, y_weight * x_weight)
+        for start, y_weight in starts
+        for column, x_weight in columns
+    ]
+    index, weight = (torch.stack(part, -1).view(-1, 4) for part in zip(*taps, strict=True))
+    return index, weight
+
+
+def _linear_taps(position: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """Find the two neighbours of every point along one axis: whole numbers in it, and weights."""
+    low = position.detach().floor()
+    weight = position - low
+    # A number that is no coordinate must not become an index.
+    place = low.nan_to_num().clamp(-2, length).long()
+    taps = []
+    for neighbour, share in ((place, 1 - weight), (place + 1, weight)):
+        kept = neighbour.clamp(0, length - 1)
+        taps.append((kept, share * (kept == neighbour)))
+    return taps
 
 
 def warp(x: Tensor, flow: Tensor, padding_mode: str = 'zeros') -> Tensor:
