@@ -208,6 +208,9 @@ def shrink(cfg: Config) -> None:
     width = least.get(cfg.model.generator.type, 4)
     cfg.model.generator.update(mid_channels=width, num_blocks=1)
     cfg.load_from = None
+    # Two iterations end before a cosine that waits for the first hundred.
+    for scheduler in cfg.get('param_scheduler', []):
+        scheduler.pop('begin', None)
     for part in ('train', 'val', 'test'):
         if f'{part}_dataloader' in cfg:
             for loader in loaders_of(cfg, part):

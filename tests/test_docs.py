@@ -172,6 +172,13 @@ def own_videos(folder: Path) -> None:
         write_movie(folder / 'my_videos' / f'{name}.mp4', moving_clip(9, 96, 128, seed=seed))
 
 
+def own_pairs(folder: Path) -> None:
+    for name, shape in (('lq', (24, 32)), ('gt', (96, 128))):
+        clips = folder / 'data' / 'clips' / 'train' / name
+        clips.mkdir(parents=True)
+        write_movie(clips / 'walk.mp4', moving_clip(9, *shape))
+
+
 def own_checkpoint(folder: Path) -> None:
     import torch
 
@@ -182,7 +189,7 @@ def own_checkpoint(folder: Path) -> None:
 
 NEEDS = {
     'docs/compare.md': own_videos,
-    'docs/data.md': own_videos,
+    'docs/data.md': own_pairs,
     'docs/restore.md': own_checkpoint,
     'docs/train.md': own_videos,
 }

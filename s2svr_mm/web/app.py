@@ -36,6 +36,7 @@ _SPARE = 2**28
 _NEWS_SECONDS, _QUIET_SECONDS = 0.25, 15
 # All that is served of a job's folder, and where it lies there.
 _SERVED = re.compile(r'(input|result)-[0-9]\.png|latest\.jpg|play-(input|result)\.(mp4|m4v)')
+_PICTURES = {'.jpg': 'image/jpeg', '.png': 'image/png'}
 # Its scripts see nothing of this page, and it fetches nothing.
 _REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -202,6 +203,11 @@ class Site:
             path = folder / name
         else:
             raise HTTPException(404)
+        if media_type := _PICTURES.get(path.suffix):
+            # They are replaced at any time, and a FileResponse that has announced the length of one
+            # would send the next.
+            content = await run_in_threadpool(_read, path)
+            return Response(content, media_type=media_type) if content else _gone()
         return FileResponse(path, headers=headers) if path.is_file() else _gone()
 
     def _job(self, request: Request) -> Job:
@@ -268,6 +274,14 @@ async def _json(request: Request) -> dict[str, Any]:
 
 def _whole_number(text: str) -> int | None:
     return int(text) if re.fullmatch('[0-9]{1,15}', text) else None
+
+
+def _read(path: Path) -> bytes:
+    """Read a file; what is not there is empty."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b''
 
 
 def _gone() -> Response:

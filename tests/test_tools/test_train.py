@@ -264,7 +264,7 @@ def test_dist_train_script(tiny_config, tmp_path):
     result = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, 'PYTHON': sys.executable},
+        env={**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(CHECKOUT / 'tests')},
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,7 @@ import json
 import re
 from pathlib import Path
 
+import anyio
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from helpers.videos import write_movie
 import s2svr_mm
 from s2svr_mm import VideoRestorer, load_model
 from s2svr_mm.io.clips import open_reader
+from s2svr_mm.utils.files import write_bytes
 
 PAGE = Path(s2svr_mm.__file__).parent / 'web' / 'page'
 
@@ -64,6 +66,25 @@ def test_what_is_no_request_is_refused(site, sent):
     answer = site.client.post('/api/jobs', content=sent)
     assert answer.status_code in (400, 413)
     assert answer.json()['error']
+
+
+def test_a_picture_is_served_whole_while_it_is_replaced(site, video, monkeypatch):
+    """A file that is sent as one is opened after its length was announced."""
+    job = site.upload(video)['id']
+    path = site.store.folder(site.store.get(job)) / 'latest.jpg'
+    pictures = [b'1' * 1000, b'2' * 2000]
+    open_file = anyio.open_file
+
+    async def replaced_before(*args, **kwargs):
+        write_bytes(path, pictures[1])
+        return await open_file(*args, **kwargs)
+
+    monkeypatch.setattr(anyio, 'open_file', replaced_before)
+    write_bytes(path, pictures[0])
+    answer = site.client.get(f'/jobs/{job}/latest.jpg')
+    assert answer.content in pictures
+    assert answer.headers['content-length'] == str(len(answer.content))
+    assert answer.headers['content-type'] == 'image/jpeg'
 
 
 def test_only_files_of_the_job_are_served(site, video, tmp_path):
