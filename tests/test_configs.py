@@ -209,7 +209,8 @@ def shrink(cfg: Config) -> None:
     cfg.model.generator.update(mid_channels=width, num_blocks=1)
     cfg.load_from = None
     # Two iterations end before a cosine that waits for the first hundred.
-    for scheduler in cfg.get('param_scheduler', []):
+    schedulers = cfg.get('param_scheduler', [])
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         scheduler.pop('begin', None)
     for part in ('train', 'val', 'test'):
         if f'{part}_dataloader' in cfg:

@@ -49,7 +49,7 @@ class LocalAttention(BaseModule):
         if any(count > 1 for count in counts):
             score = score + score.new_tensor(counts).log().view(-1, 1, 1, 1, 1)
         # As it lies in memory: a softmax over the first axis would copy it to another layout.
-        weight = score.movedim(2, -1).softmax(0).movedim(-1, 2)
+        weight = score.permute(0, 1, 3, 4, 2).softmax(0).permute(0, 1, 4, 2, 3)
         context = weight[0] * values[0]
         for w, value in zip(weight[1:], values[1:], strict=True):
             context = torch.addcmul(context, w, value)

@@ -136,6 +136,7 @@ def test_back_ends_compute_what_torch_simulates(bundled, clip, backend):
     assert psnr(simulated, restored, peak=1) > psnr(exact, restored, peak=1) > 55
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_no_drift(bundled):
     frames = moving_clip(90, 24, 32)
