@@ -25,7 +25,15 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 # Processes of tests are forked from one that has imported all of it, which takes many seconds.
 multiprocessing.set_forkserver_preload(
-    ['s2svr_mm.training.runner', 's2svr_mm.restoration.restore_video']
+    [
+        's2svr_mm.training.runner',
+        's2svr_mm.restoration.restore_video',
+        's2svr_mm.comparison.report',
+        # What mmengine imports when a runner is built.
+        'mmagic.visualization',
+        'matplotlib.backends.backend_agg',
+        'matplotlib.figure',
+    ]
 )
 
 

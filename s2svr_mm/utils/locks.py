@@ -21,6 +21,8 @@ HIDDEN = '.s2svr_mm'
 _MAIN = 'lock'
 _PRESENT = 'worker-*.lock'
 _POLL_SECONDS = 0.1
+# How long another process may take to note that it is there.
+_PATIENCE_SECONDS = 10.0
 # A lock that a process alone holds is looked at so often before the folder counts as taken.
 _LOOKS = 5
 
@@ -101,7 +103,7 @@ class SharedFolder:
             self._presence.release()
             _make(self._hidden)
             with suppress(FileNotFoundError):
-                self._presence.acquire(timeout=10)
+                self._presence.acquire(timeout=_PATIENCE_SECONDS)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -162,7 +164,7 @@ class SharedFolder:
         main = FileLock(self._hidden / _MAIN, thread_local=False)
         with suppress(Timeout, FileNotFoundError):
             # Of those who leave at the same time one has to be the last.
-            main.acquire(timeout=10)
+            main.acquire(timeout=_PATIENCE_SECONDS)
             if not _present(self._hidden) and finish():
                 for path in self._hidden.glob('*.lock'):
                     # Another process may have come in and be waiting.

@@ -91,7 +91,8 @@ def fails_alone(args, place):
     return args.status
 
 
-@pytest.mark.parametrize('status', [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize('status', [0, 3])
 def test_one_that_fails_does_not_count_where_another_did_the_work(capsys, status):
     args = argparse.Namespace(debug=False, quiet=True, all=False, status=status)
     assert run_on(['cpu', 'cpu'], args, fails_alone) == status

@@ -114,7 +114,7 @@ def a_basicvsr(kind, **options):
 @pytest.mark.parametrize(
     ('kind', 'options'),
     [
-        (BasicVSRNet, {}),
+        pytest.param(BasicVSRNet, {}, marks=pytest.mark.slow),
         pytest.param(BasicVSRSameSizeNet, {}, marks=pytest.mark.slow),
         (BasicVSRSameSizeNet, dict(unshuffle=2)),
     ],

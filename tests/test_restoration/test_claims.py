@@ -131,7 +131,8 @@ def test_another_input_of_the_same_name_is_refused(tmp_path, at_work):
     assert list(parts_of(at_work).glob('*.input'))
 
 
-def test_a_single_call_is_not_joined(clip, tmp_path):
+def test_a_single_call_is_not_joined(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr('s2svr_mm.utils.locks._PATIENCE_SECONDS', 0.5)
     with (
         ResumeFolder(tmp_path / 'out.mkv'),
         pytest.raises(OutputError, match=r'another process is writing to .*out\.mkv'),

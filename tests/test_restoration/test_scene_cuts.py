@@ -129,7 +129,7 @@ class TestDetector:
 
 class TestScenes:
     @pytest.mark.parametrize(('window', 'overlap'), [(12, 8), (9, 6), (20, 8), (60, 16), (12, 10)])
-    @pytest.mark.parametrize('tile', [0, 24])
+    @pytest.mark.parametrize('tile', [0, pytest.param(24, marks=pytest.mark.slow)])
     def test_are_restored_as_clips_of_their_own(self, window, overlap, tile):
         """Exactly, for a network that reaches no farther than what a window keeps to itself."""
         shots, cuts = film([13, 17, 6, 9, 20, 7, 14])

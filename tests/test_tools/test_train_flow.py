@@ -114,6 +114,7 @@ def test_students_learn_from_the_teacher(name, run_tool, data, tmp_path):
         assert torch.equal(kept[f'flow_head.teacher.{key}'], value), key
 
 
+@pytest.mark.slow
 def test_student_learns_from_known_motion(run_tool, data, tmp_path):
     """Half of the samples x4 down, enlarged twice, half blurred; the photometric one ignores it."""
     changes = {DRAWN: '[0.0,0.5,0.5,0.0,0.0,0.0,0.0]'}

@@ -49,6 +49,7 @@ def train(model, inputs, steps, lr=5e-4, rise=30, enough=None):
     return history
 
 
+@pytest.mark.slow
 def test_learns_a_known_translation_from_photometry_alone(clip):
     model = build(photometric_loss=CENSUS, smoothness_loss=SMOOTH)
     inputs = clip()
