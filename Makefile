@@ -36,7 +36,7 @@ test: setup
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow'
 
 test-slow: setup
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -n 2 --dist worksteal -m slow
 
 # Needs several GB for each environment; PYTHONS may hold paths.
 PYTHONS ?= 3.11 3.12

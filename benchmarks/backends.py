@@ -32,6 +32,7 @@ def main() -> None:
     os.environ['OMP_NUM_THREADS'] = str(args.threads)
     import torch
 
+    from benchmarks.measuring import backends_of
     from s2svr_mm.models.zoo import list_models, load_model
     from s2svr_mm.registration import register
     from s2svr_mm.restoration.predictor import Predictor
@@ -44,9 +45,7 @@ def main() -> None:
     print('|---|---|---:|---:|---:|')
     for name in args.models or list_models():
         predictor = Predictor(load_model(name), 'cpu')
-        kinds = [('torch', 'float32'), ('torch', 'bfloat16')]
-        for dtype in ('float32', 'int8'):
-            kinds += [(backend, dtype) for backend in predictor.usable_backends(dtype)[1:]]
+        kinds = backends_of(predictor)
         times: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
         for number in range(args.rounds + 1):
             for backend, dtype in kinds:

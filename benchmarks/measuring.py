@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s2svr_mm.restoration.predictor import Predictor
+from s2svr_mm.utils.devices import computes_bfloat16
 from s2svr_mm.utils.memory import measure_peak
 
 # What says how fast a CPU computes.
@@ -198,3 +200,21 @@ def describe_machine(device: torch.device) -> dict[str, object]:
             'tf32': torch.backends.cudnn.allow_tf32,
         }
     return machine
+
+
+def backends_of(predictor: Predictor) -> list[tuple[str, str]]:
+    """List what can compute a network on this processor.
+
+    Args:
+        predictor (Predictor): The network, on the CPU.
+
+    Returns:
+        list[tuple[str, str]]: Back end and type, torch's float32 first. bfloat16 is among them
+        where the processor has instructions for it; emulated, it would take most of the time.
+    """
+    found = [('torch', 'float32')]
+    if computes_bfloat16(torch.device('cpu')):
+        found.append(('torch', 'bfloat16'))
+    for dtype in ('float32', 'int8'):
+        found += [(name, dtype) for name in predictor.usable_backends(dtype) if name != 'torch']
+    return found

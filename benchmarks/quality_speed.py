@@ -1,29 +1,30 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""PSNR over time: x4 networks in each back end on the CPU, with bicubic interpolation as the floor.
+"""PSNR against seconds a frame: x4 networks in each back end on the CPU, and two baselines.
 
 python benchmarks/quality_speed.py data/Vid4/GT --out table.csv --plot plot.svg \
     --model BasicVSR configs/baselines/basicvsr_vimeo90k_bi.py basicvsr.pth
 
-Clips of ground truth are made smaller by MATLAB's bicubic kernel. On each clip all methods take
-turns, after a few frames that are not counted.
+Ground truth is downsampled by MATLAB's bicubic kernel. On each clip the methods run in turn, each
+after a warm-up of two frames.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-NETWORK, BACKEND, SECONDS, QUALITY = 'Network', 'Computed by', 'Seconds a frame', 'PSNR Y (dB)'
+NETWORK, BACKEND, SECONDS, QUALITY = 'Network', 'Back end', 'Seconds a frame', 'PSNR Y (dB)'
+# What the baselines have in place of a back end: they are named in the drawing.
+_BASELINE = '-'
 _SCALE = 4
 
 
@@ -39,20 +40,22 @@ def parse_args() -> argparse.Namespace:
         metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
         help='measured beside the bundled networks',
     )
-    parser.add_argument('--frames', type=int, help='of each clip (default: all)')
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--frames', type=int, help='frames of each clip (default: all)')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads (default: 1)')
     parser.add_argument(
-        '--out', type=Path, required=True, help='the table; read if CLIPS is left out'
+        '--out', type=Path, required=True, help='CSV of the results; without CLIPS it is read'
     )
-    parser.add_argument('--plot', type=Path, help='draw it')
-    return parser.parse_args()
+    parser.add_argument('--plot', type=Path, help='SVG to draw')
+    args = parser.parse_args()
+    if not (args.clips or args.plot):
+        parser.error('give CLIPS to measure, --plot to draw, or both')
+    return args
 
 
 def main() -> None:
     """Measure, draw, or both."""
     args = parse_args()
     if args.clips:
-        os.environ['OMP_NUM_THREADS'] = str(args.threads)
         table = measure(args)
         table.to_csv(args.out, index=False)
         print(table.to_string(index=False))
@@ -72,18 +75,19 @@ def measure(args: argparse.Namespace) -> pd.DataFrame:
     from mmagic.evaluation.metrics import psnr
 
     torch.set_num_threads(args.threads)
-    ways: list[tuple[str, str, Any]] = [
-        ('bicubic', 'NumPy', Baseline(_SCALE)),
-        ('mean of 3 frames aligned by DIS', 'OpenCV', AlignedMean()),
+    cv2.setNumThreads(args.threads)
+    methods: list[tuple[str, str, Any]] = [
+        ('bicubic', _BASELINE, Baseline(_SCALE)),
+        ('mean of 3 frames aligned by DIS', _BASELINE, AlignedMean()),
         *networks(args.model),
     ]
-    seconds, count = [0.0] * len(ways), 0
-    values: list[list[float]] = [[] for _ in ways]
+    seconds, count = [0.0] * len(methods), 0
+    values: list[list[float]] = [[] for _ in methods]
     with tempfile.TemporaryDirectory() as folder:
         for clip in degraded_clips('clips', args.clips, 'bi', _SCALE, Path(folder), args.frames):
             frames, truth = zip(*clip.pairs(), strict=True)
             count += len(frames)
-            for number, (_, _, method) in enumerate(ways):
+            for number, (*name, method) in enumerate(methods):
                 method.prepare(frames[:2])
                 list(method.restore(frames[:2]))
                 begun = time.perf_counter()
@@ -91,29 +95,22 @@ def measure(args: argparse.Namespace) -> pd.DataFrame:
                 seconds[number] += time.perf_counter() - begun
                 pairs = zip(restored, truth, strict=True)
                 values[number].append(np.mean([psnr(a, b, convert_to='Y') for a, b in pairs]))
-                print(clip.key, *ways[number][:2], f'{values[number][-1]:.2f} dB', file=sys.stderr)
+                print(clip.key, *name, f'{values[number][-1]:.2f} dB', file=sys.stderr, flush=True)
     rows = [
-        (name, way, round(taken / count, 4), round(float(np.mean(found)), 2))
-        for (name, way, _), taken, found in zip(ways, seconds, values, strict=True)
+        (name, backend, round(taken / count, 4), round(float(np.mean(found)), 2))
+        for (name, backend, _), taken, found in zip(methods, seconds, values, strict=True)
     ]
     return pd.DataFrame(rows, columns=[NETWORK, BACKEND, SECONDS, QUALITY])
 
 
 def networks(models: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, Any]]:
     """Yield every x4 network in every back end that is installed: name, back end, method."""
-    import torch
-
+    from benchmarks.measuring import backends_of
     from s2svr_mm.comparison.methods import NetworkMethod
     from s2svr_mm.models.zoo import list_models
-    from s2svr_mm.utils.devices import computes_bfloat16
 
-    types = ['float32', *(['bfloat16'] if computes_bfloat16(torch.device('cpu')) else [])]
     for model in [*([name] for name in list_models() if '_x4' in name), *models]:
-        usable = NetworkMethod(*model, device='cpu').restorer.predictor.usable_backends
-        ways = [('torch', dtype) for dtype in types]
-        for dtype in ('float32', 'int8'):
-            ways += [(backend, dtype) for backend in usable(dtype) if backend != 'torch']
-        for backend, dtype in ways:
+        for backend, dtype in backends_of(NetworkMethod(*model, device='cpu').restorer.predictor):
             method = NetworkMethod(*model, device='cpu', backend=backend, dtype=dtype, window=100)
             yield model[0], f'{backend} {dtype}', method
 
@@ -126,8 +123,6 @@ class AlignedMean:
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield restored frames, (4 h, 4 w, 3), for (h, w, 3), RGB in [0, 255]."""
-        import cv2
-
         from s2svr_mm.comparison.methods import bicubic
         from s2svr_mm.io.images import to_uint8
         from s2svr_mm.ops.dis_flow import dis_flow, sample_along
@@ -154,25 +149,24 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 3.4), layout='constrained')
-    markers = dict(zip(table[BACKEND].unique(), 'xv*osD^P', strict=False))
+    backends = [name for name in table[BACKEND].unique() if name != _BASELINE]
+    markers = dict(zip(backends, 'ovs^Dp', strict=False)) | {_BASELINE: 'x'}
     for name, rows in table.groupby(NETWORK, sort=False):
-        line = axes.plot(rows[SECONDS], rows[QUALITY], linewidth=0.8)[0]
-        for row in rows.itertuples(index=False):
-            axes.plot(row[2], row[3], markers[row[1]], color=line.get_color())
+        color = axes.plot(rows[SECONDS], rows[QUALITY], linewidth=0.8)[0].get_color()
+        for backend, seconds, quality in zip(
+            rows[BACKEND], rows[SECONDS], rows[QUALITY], strict=True
+        ):
+            axes.plot(seconds, quality, markers[backend], color=color)
+        place = rows[SECONDS].median(), rows[QUALITY].iloc[0]
         axes.annotate(
-            name,
-            (rows[SECONDS].iloc[0], rows[QUALITY].iloc[0]),
-            textcoords='offset points',
-            xytext=(0, 7),
-            ha='right' if rows[SECONDS].iloc[0] > 1 else 'center',
-            color=line.get_color(),
+            name, place, textcoords='offset points', xytext=(0, 7), ha='center', color=color
         )
-    for backend, marker in islice(markers.items(), 2, None):
-        axes.plot([], [], marker, color='gray', label=backend)
-    axes.set(xscale='log', xlabel='seconds a frame', ylabel='PSNR, Y, in dB')
-    axes.margins(0.12)
+    for backend in backends:
+        axes.plot([], [], markers[backend], color='gray', label=backend)
+    axes.set(xscale='log', xlabel='seconds a frame', ylabel='PSNR on Vid4 (BI), Y, in dB')
+    axes.margins(0.15)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc='lower right')
     figure.savefig(path, metadata={'Date': None})
 
 

@@ -76,14 +76,14 @@ class Network:
             restored[i], feedback, states = self.run('decoder', **given)
         return restored
 
-    def basicvsr(self, frames, to_next, to_previous, state):
+    def basicvsr(self, frames, to_next, to_previous, empty):
         """Restore by a BasicVSR: from the last frame to the first, then from the first on."""
-        t, zeros = len(frames), state
-        x, restored = [None] * t, [None] * t
+        t = len(frames)
+        x, restored, state = [None] * t, [None] * t, empty
         for i in reversed(range(t)):
             (state,) = self.run('backward', frame=frames[i], hidden=state, flow=to_previous[i])
             x[i] = state
-        state = zeros
+        state = empty
         for i in range(t):
             given = dict(frame=frames[i], hidden=state, flow=to_next[i], other=x[i])
             state, restored[i] = self.run('forward', **given)

@@ -10,8 +10,8 @@ pip() { "$python" -m pip "$@"; }
 # where uv comes to nothing, pip installs.
 install() {
     if ! pip config list | grep -qE '\.(index-url|no-index)=' && pip install --quiet uv; then
-        # Compiled as pip does it: else the first start takes half a minute, and each one where
-        # Python may not write beside the packages.
+        # Compile to bytecode, as pip does: otherwise the first start takes half a minute, and so
+        # does each one where Python may not write beside the packages.
         "$python" -m uv pip install --compile-bytecode --python "$python" "$@" && return
         echo 'uv could not install this; pip tries.'
     fi

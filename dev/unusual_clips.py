@@ -1,7 +1,8 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Write clips such as the bundled networks have not been trained on, with their ground truth.
+"""Write clips unlike those that the bundled networks were trained on, with their ground truth.
 
-Each kind becomes a set for `s2svr compare`, OUT/KIND/lq and OUT/KIND/gt:
+Each kind becomes a set for `s2svr compare`, OUT/KIND/lq and OUT/KIND/gt. Text and drawings are
+compressed at CRF 23 after they were downsampled:
 python dev/unusual_clips.py data/clips/val/gt unusual --scale 4
 """
 
@@ -23,17 +24,24 @@ _TEXT = 'Restoring video frame by frame, word after word: the quick brown fox 01
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('clips', metavar='CLIPS', help='folder of good clips')
+    parser.add_argument('clips', metavar='CLIPS', help='folder of ground-truth clips')
     parser.add_argument('out', metavar='OUT', type=Path, help='folder to write')
     parser.add_argument('--scale', type=int, choices=(1, 2, 4), default=4)
-    parser.add_argument('--frames', type=int, default=10, help='of each clip')
-    parser.add_argument('--side', type=int, default=384, help='of the middle that is taken')
+    parser.add_argument('--frames', type=int, default=10, help='frames of each clip (default: 10)')
+    parser.add_argument(
+        '--side',
+        type=int,
+        default=384,
+        help='side of the square cropped from the centre, in pixels (default: 384)',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     """Write the clips."""
     args = parse_args()
+    if args.out.exists():
+        raise SystemExit(f'{args.out} exists: give a new folder')
     from s2svr_mm.datasets.preparation.writing import write_folders
     from s2svr_mm.io.clips import find_clips, open_reader
     from s2svr_mm.io.images import to_levels, to_uint8
@@ -42,7 +50,7 @@ def main() -> None:
     register()
     clips: dict[str, Frames] = {}
     for key, path in find_clips(args.clips).items():
-        # One more, as interlaced frames hold half of the next one.
+        # One more than asked for: interlacing takes lines of the next frame.
         frames = [to_levels(f.rgb) for f in open_reader(path).iterate(0, args.frames + 1)]
         top, left = (max(side - args.side, 0) // 2 // 4 * 4 for side in frames[0].shape[:2])
         bottom, right = (
@@ -63,15 +71,15 @@ def main() -> None:
         print(f'{kind}: {key}')
 
 
-def smaller(frames: Sequence[np.ndarray], scale: int) -> Frames:
-    """Shrink frames by MATLAB's bicubic kernel."""
+def downsample(frames: Sequence[np.ndarray], scale: int) -> Frames:
+    """Downsample frames by MATLAB's bicubic kernel."""
     from s2svr_mm.datasets.preparation.degradations import degrade_frames
 
-    return [f if scale == 1 else next(degrade_frames([f], 'bi', scale))[1] for f in frames]
+    return list(frames) if scale == 1 else [lq for _, lq in degrade_frames(frames, 'bi', scale)]
 
 
 def compressed(frames: Frames, scale: int, crf: int = 23) -> tuple[Frames, Frames]:
-    """H.264, after shrinking."""
+    """Compress by H.264 after downsampling."""
     from s2svr_mm.datasets.preparation.degradations import degrade_frames
 
     truth, degraded = zip(*degrade_frames(frames, f'crf{crf}', scale), strict=True)
@@ -79,37 +87,37 @@ def compressed(frames: Frames, scale: int, crf: int = 23) -> tuple[Frames, Frame
 
 
 def strongly_compressed(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """H.264 at CRF 40."""
+    """Compress by H.264 at CRF 40."""
     return compressed(frames, scale, 40)
 
 
 def noisy(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Gaussian noise of 25 levels in each colour."""
+    """Add Gaussian noise of 25 levels to each colour."""
     random = np.random.default_rng(0)
-    return frames, [f + random.normal(0, 25, f.shape) for f in smaller(frames, scale)]
+    return frames, [f + random.normal(0, 25, f.shape) for f in downsample(frames, scale)]
 
 
 def grainy(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Film grain: the same in all colours, slightly blurred, of 8 levels."""
+    """Add film grain of 8 levels: slightly blurred noise, the same in all colours."""
     random = np.random.default_rng(0)
 
     def grain(shape: tuple[int, ...]) -> np.ndarray:
         soft = cv2.GaussianBlur(random.normal(0, 1, shape[:2]), (0, 0), 0.7)
         return (8 / soft.std() * soft)[..., None]
 
-    return frames, [f + grain(f.shape) for f in smaller(frames, scale)]
+    return frames, [f + grain(f.shape) for f in downsample(frames, scale)]
 
 
 def interlaced(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Every second line is that of the next frame."""
-    degraded = [frame.copy() for frame in smaller(frames, scale)]
+    """Take every second line from the next frame; the last frame has none and is left out."""
+    degraded = [frame.copy() for frame in downsample(frames, scale)]
     for frame, following in pairwise(degraded):
         frame[1::2] = following[1::2]
-    return frames, degraded
+    return frames[:-1], degraded[:-1]
 
 
 def dark(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Values up to 15, compressed at CRF 23."""
+    """Darken to values up to 15 and compress at CRF 23."""
     return compressed([0.06 * frame for frame in frames], scale)
 
 

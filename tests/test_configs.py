@@ -208,7 +208,7 @@ def shrink(cfg: Config) -> None:
     width = least.get(cfg.model.generator.type, 4)
     cfg.model.generator.update(mid_channels=width, num_blocks=1)
     cfg.load_from = None
-    # Two iterations end before a cosine that waits for the first hundred.
+    # Two iterations end before a schedule that begins at iteration 100.
     schedulers = cfg.get('param_scheduler', [])
     for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         scheduler.pop('begin', None)

@@ -152,8 +152,8 @@ def add_restorer(parser: argparse.ArgumentParser, dtype: str) -> argparse._Argum
         '--backend',
         choices=['torch', 'openvino', 'onnxruntime', 'auto'],
         default='torch',
-        help='what computes S2SVR on a CPU (extras openvino, onnx); auto: the fastest on the first '
-        'frames (default: %(default)s)',
+        help='what computes S2SVR and BasicVSR on a CPU (extras openvino, onnx); auto: the fastest '
+        'on the first frames (default: %(default)s)',
     )
     group.add_argument(
         '--window', type=whole_number(1), metavar='N', help='frames that a network sees at once'

@@ -16,7 +16,6 @@ from torch import nn
 from ..checkpoints.files import weights_digest
 from ..errors import CheckpointError, ConfigError, OutputError
 from ..models.basicvsr_same_size import BasicVSRSameSizeNet
-from ..models.input_requirements import requirements_of
 from ..models.s2svr_net import S2SVRNet
 from ..utils.files import output_folder
 from ..utils.locks import HIDDEN
@@ -134,20 +133,19 @@ def check_exportable(network: nn.Module) -> None:
         network (nn.Module): The network.
 
     Raises:
-        ConfigError: If it is neither an :class:`.S2SVRNet` nor a BasicVSR.
+        ConfigError: If it is neither an :class:`.S2SVRNet` nor mmagic's BasicVSR.
     """
     if isinstance(network, S2SVRNet) or _is_basicvsr(network):
         return
     deformable = isinstance(network, BasicVSRPlusPlusNet | IconVSRNet)
     raise ConfigError(
-        f'only S2SVR and BasicVSR run as ONNX, but this is {type(network).__name__}'
-        + (', whose deformable convolutions have no form there' if deformable else '')
-        + ': use torch'
+        f'only S2SVR and BasicVSR can be exported to ONNX, but this is {type(network).__name__}'
+        + (f', and opset {OPSET} has no deformable convolutions' if deformable else '')
     )
 
 
 def _is_basicvsr(network: nn.Module) -> bool:
-    # Another class of that family may compute something else.
+    # Exactly these: a subclass may compute something else.
     return type(network) in (BasicVSRNet, BasicVSRSameSizeNet)
 
 
@@ -175,7 +173,6 @@ def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) 
     else:
         basicvsr = cast(BasicVSRNet, run)
         description, graphs = describe_basicvsr(basicvsr), graphs_of_basicvsr(basicvsr)
-    needs = requirements_of(network)
     contents = {step: _to_onnx(graph, description.unshuffle) for step, graph in graphs.items()}
     outside = None
     if 'flow' not in graphs:
@@ -196,14 +193,7 @@ def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) 
         },
         'weights': weights_digest(network),
         'dtype': 'float32' if ranges is None else 'int8',
-        'frames': {
-            'channels': 'RGB',
-            'range': [0, 1],
-            'type': 'float32',
-            'side': needs.side,
-            'multiple': needs.multiple,
-            'count': needs.frames,
-        },
+        'frames': {'channels': 'RGB', 'range': [0, 1], 'type': 'float32', 'side': 1, 'count': 1},
         'network': description.to_json(),
         'flow_outside': outside,
         'order': list(graphs),

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""The steps of a network's recurrence, each a graph of tensors that ONNX can hold.
+"""The steps of an S2SVR network's recurrence, each a graph of tensors that ONNX can hold.
 
 Frames and flows are those of the caller, in pixels; states are maps at the network's own size, a
 square of ``unshuffle`` pixels each. Zeros stand for the state and the flow where there is none yet.
@@ -7,6 +7,7 @@ square of ``unshuffle`` pixels each. Zeros stand for the state and the flow wher
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ..models.conv_gru import ResConvGRU
 from ..models.detail_branch import DetailBranch
-from ..models.flow.adaptors import ZeroFlow
+from ..models.flow.adaptors import SPyNet, ZeroFlow
 from ..models.flow.estimators import resize_input
 from ..models.flow.fine_pwclite import FinePWCLite
 from ..models.flow.pwclite import PWCLite
@@ -25,9 +26,10 @@ from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
 from ..ops.resize_flow import resize_flow
 from ..ops.warp import FlowSampler, warp
+from .spynet import spynet_flow
 
 # Others may compute sizes in Python, which a graph would keep as constants, or call OpenCV.
-_EXPORTED_ESTIMATORS = (PWCLite, ZeroFlow)
+_EXPORTED_ESTIMATORS = (PWCLite, SPyNet, ZeroFlow)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Description:
     """What a loop over the graphs needs to know of a network.
 
     Attributes:
-        kind (str): Whose loop it takes, 's2svr' or 'basicvsr'. What follows ``channels`` is for
-            the former.
+        kind (str): Which loop runs the graphs, 's2svr' or 'basicvsr'; for the latter, what follows
+            ``channels`` keeps its defaults.
         scale (int): Size of the output over that of the input.
         unshuffle (int): Side of the squares of pixels that the states lie on.
         channels (int): Channels of a state.
@@ -199,7 +201,10 @@ class FlowStep(nn.Module):
         if hasattr(self.estimator, 'flow_pyramids'):
             backward, forward = (levels[0] for levels in self.estimator.flow_pyramids(*small))
         else:
-            forward, backward = self.estimator(*small[::-1]), self.estimator(*small)
+            estimate = self.estimator
+            if isinstance(estimate, SPyNet):
+                estimate = partial(spynet_flow, estimate)
+            forward, backward = estimate(*small[::-1]), estimate(*small)
         if self.input_size is not None:
             forward, backward = (resize_flow(flow, size) for flow in (forward, backward))
         if self.refine:

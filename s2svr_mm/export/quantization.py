@@ -4,7 +4,8 @@
 Each such convolution rounds its input to 256 levels of a range, and its weights to 127 levels for
 each output channel (Jacob et al., CVPR 2018): with more, sums of two products overflow 16 bits on
 x86 processors without VNNI. All else stays in float32: states, gates, skips and sums, the flow, the
-detail branch, and the convolutions that read frames, given or restored, or write the residual.
+detail branch, the convolutions that read frames, given or restored, or write the residual, and the
+GRU of the first layer, as what it loses, all others lose.
 """
 
 import copy
@@ -82,7 +83,7 @@ class QuantizedConv2d(nn.Module):
 
 
 def check_quantizable(network: nn.Module) -> S2SVRNet:
-    """Return a network that has a form in int8.
+    """Return the network if it can be quantized to int8.
 
     Args:
         network (nn.Module): The network.
@@ -92,7 +93,8 @@ def check_quantizable(network: nn.Module) -> S2SVRNet:
     """
     if not isinstance(network, S2SVRNet):
         raise ConfigError(
-            f'only S2SVR is computed in int8, but this is {type(network).__name__}: use float32'
+            'only S2SVR can be quantized to int8, but this is '
+            f'{type(network).__name__}: use float32'
         )
     return network
 
@@ -104,6 +106,8 @@ def quantized_convolutions(network: S2SVRNet) -> dict[str, nn.Conv2d]:
     feedback = [name for name in convs if name.startswith('decoder.feedback.')]
     kept = {
         'encoder.forward_layer.gru.input_gates',
+        'encoder.forward_layer.gru.hidden_gates',
+        'encoder.forward_layer.gru.candidate',
         'encoder.backward_layer.gru.input_gates',
         feedback[0],
         output[-1],
@@ -195,8 +199,9 @@ def bundled_ranges(network: nn.Module) -> Ranges:
         network (nn.Module): The network.
 
     Raises:
-        ConfigError: The weights are not those of a bundled network.
+        ConfigError: It can't be quantized, or its weights are not those of a bundled network.
     """
+    check_quantizable(network)
     known = json.loads(RANGES.read_text(encoding='utf-8'))
     found = known.get(weights_digest(network))
     if found is None:

@@ -19,7 +19,7 @@ from ..ops.warp import FlowSampler
 
 
 class ResidualBlock(ResidualBlockNoBN):
-    """mmagic's residual block without its multiplication by one."""
+    """mmagic's residual block without its multiplication by one, added in place."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Add conv-ReLU-conv of the input to the input.
@@ -30,6 +30,7 @@ class ResidualBlock(ResidualBlockNoBN):
         Returns:
             Tensor: (n, c, h, w).
         """
+        # In place: no convolution keeps its output for the backward pass.
         return self.conv2(F.relu(self.conv1(x), inplace=True)).add_(x)
 
 
@@ -134,8 +135,9 @@ class ConvGRU(BaseModule):
         if hidden is None:
             update, _, candidate = gates.chunk(3, dim=1)
             return torch.sigmoid(update) * torch.tanh(candidate)
-        channels = gates.shape[1] // 3
+        channels = self.candidate.out_channels
         update_and_reset, candidate = gates.split((2 * channels, channels), dim=1)
+        # In place, as in ResidualBlock.
         update, reset = self.hidden_gates(hidden).add_(update_and_reset).sigmoid_().chunk(2, dim=1)
         candidate = self.candidate(reset * hidden).add_(candidate).tanh_()
         return torch.addcmul(hidden, update, candidate - hidden)

@@ -48,7 +48,8 @@ class LocalAttention(BaseModule):
         score = self.score(torch.tanh(energy).flatten(0, 1)).unflatten(0, (-1, n))
         if any(count > 1 for count in counts):
             score = score + score.new_tensor(counts).log().view(-1, 1, 1, 1, 1)
-        # As it lies in memory: a softmax over the first axis would copy it to another layout.
+        # Channels last, as the convolution wrote the scores: softmax makes its input contiguous,
+        # which is a copy for any other order of the axes.
         weight = score.permute(0, 1, 3, 4, 2).softmax(0).permute(0, 1, 4, 2, 3)
         context = weight[0] * values[0]
         for w, value in zip(weight[1:], values[1:], strict=True):

@@ -99,11 +99,11 @@ def _bilinear_taps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """
     n, h, w = x.shape
     columns, rows = _linear_taps(x, w), _linear_taps(y, h)
-    first = torch.arange(n, device=x.device).view(n, 1, 1) * (h * w)
-    starts = [(first + row * w, weight) for row, weight in rows]
+    offsets = torch.arange(n, device=x.device).view(n, 1, 1) * (h * w)
+    row_taps = [(offsets + row * w, weight) for row, weight in rows]
     taps = [
         (start + column, y_weight * x_weight)
-        for start, y_weight in starts
+        for start, y_weight in row_taps
         for column, x_weight in columns
     ]
     index, weight = (torch.stack(part, -1).view(-1, 4) for part in zip(*taps, strict=True))
@@ -111,7 +111,16 @@ def _bilinear_taps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _linear_taps(position: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
-    """Find the two neighbours of every point along one axis: whole numbers in it, and weights."""
+    """Find the two neighbours of every point along one axis.
+
+    Args:
+        position (Tensor): (n, h, w), columns or rows.
+        length (int): Pixels along that axis.
+
+    Returns:
+        list[tuple[Tensor, Tensor]]: For each neighbour its index within the map, int64, and its
+        weight, which is 0 where the neighbour lies outside; both (n, h, w).
+    """
     low = position.detach().floor()
     weight = position - low
     # A number that is no coordinate must not become an index.

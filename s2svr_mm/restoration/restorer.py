@@ -66,9 +66,10 @@ class VideoRestorer:
         scene_cuts (bool): Whether to look for scene cuts, and restore each scene as a clip of its
             own. Defaults to True.
         processes (int): How many processes share the main memory of this machine. Defaults to 1.
-        backend (str): What computes an S2SVR: 'torch'; on the CPU 'onnxruntime' or 'openvino', in
-            float32 or int8; or 'auto', the fastest of those installed on the first frames, int8
-            if it is close enough to float32. Defaults to 'torch'.
+        backend (str): What computes an S2SVR or a BasicVSR: 'torch'; on the CPU 'onnxruntime' or
+            'openvino', in float32 or int8 (bundled networks); or 'auto', the fastest of those
+            installed on the first frames, int8 if it is close enough to float32. Defaults to
+            'torch'.
         size (str, optional): Size of restored frames: '1920x1080', '1080p' (the width goes with
             it) or '2x', times the input's. What the network makes is resized to it. Defaults to
             None, as the network makes them.

@@ -21,7 +21,7 @@ HIDDEN = '.s2svr_mm'
 _MAIN = 'lock'
 _PRESENT = 'worker-*.lock'
 _POLL_SECONDS = 0.1
-# How long another process may take to note that it is there.
+# Longest wait for a lock that others hold for a moment only.
 _PATIENCE_SECONDS = 10.0
 # A lock that a process alone holds is looked at so often before the folder counts as taken.
 _LOOKS = 5

@@ -204,8 +204,8 @@ class Site:
         else:
             raise HTTPException(404)
         if media_type := _PICTURES.get(path.suffix):
-            # They are replaced at any time, and a FileResponse that has announced the length of one
-            # would send the next.
+            # Read whole: a picture may be replaced at any time, and a FileResponse announces the
+            # length of one file and then sends another.
             content = await run_in_threadpool(_read, path)
             return Response(content, media_type=media_type) if content else _gone()
         return FileResponse(path, headers=headers) if path.is_file() else _gone()

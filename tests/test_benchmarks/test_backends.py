@@ -13,6 +13,8 @@ def test_each_back_end_is_in_the_table():
     done = subprocess.run([*command, '--rounds', '1'], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| s2svr')]
-    assert [row[1] for row in rows][:2] == ['torch float32', 'torch bfloat16']
+    ways = [row[1] for row in rows]
+    assert ways[0] == 'torch float32'
+    assert {'onnxruntime int8', 'openvino float32'} <= set(ways)
     assert rows[0][3] == '1.00 x'
     assert all(float(row[2]) > 0 for row in rows)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.clips import moving_clip, write_frames
 from helpers.tiny_s2svr import tiny
+from mmagic.models.editors import BasicVSRNet
 from torch import nn
 
 from s2svr_mm.cli import main
@@ -187,6 +188,8 @@ def test_what_has_no_int8(bundled):
         VideoRestorer(network, **QUICK, backend='auto', dtype='int8').decide(moving_clip(2, 24, 32))
     with pytest.raises(ConfigError, match='torch does not compute in int8'):
         VideoRestorer(bundled, **QUICK, dtype='int8')
+    with pytest.raises(ConfigError, match=r'only S2SVR can be quantized to int8, .* BasicVSRNet'):
+        VideoRestorer(BasicVSRNet(8, 1), **QUICK, backend='openvino', dtype='int8')
 
 
 def test_export_of_own_ranges(tmp_path):

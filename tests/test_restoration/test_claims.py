@@ -132,6 +132,7 @@ def test_another_input_of_the_same_name_is_refused(tmp_path, at_work):
 
 
 def test_a_single_call_is_not_joined(clip, tmp_path, monkeypatch):
+    # The folder stays taken: leaving it would wait for ten seconds.
     monkeypatch.setattr('s2svr_mm.utils.locks._PATIENCE_SECONDS', 0.5)
     with (
         ResumeFolder(tmp_path / 'out.mkv'),
