@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
 from torch import Tensor, nn
 
-from ..ops.pixel_unshuffle import unshuffle
+from ..ops.pixel_unshuffle import shuffle, unshuffle
 from .graphs import Description, Graph, WarpStep
 from .spynet import spynet_flow
 
@@ -103,5 +103,5 @@ class ForwardStep(nn.Module):
         x = torch.cat((other, state), dim=1)
         for layer in (net.fusion, net.upsample1, net.upsample2, net.conv_hr):
             x = F.leaky_relu(layer(x), 0.1)
-        restored = F.pixel_shuffle(net.conv_last(x) + net.img_upsample(small), factor)
+        restored = shuffle(net.conv_last(x) + net.img_upsample(small), factor)
         return state, restored[..., : self.scale * height, : self.scale * width]

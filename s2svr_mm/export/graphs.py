@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.conv_gru import ResConvGRU
@@ -23,7 +22,7 @@ from ..models.flow.pwclite import PWCLite
 from ..models.s2svr_net import Decoder, S2SVRNet
 from ..models.s2svr_plus_net import S2SVRPlusNet
 from ..ops.lucas_kanade import refine_flow
-from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from ..ops.pixel_unshuffle import shuffle, unshuffle, unshuffle_flow
 from ..ops.resize_flow import resize_flow
 from ..ops.warp import FlowSampler, warp
 from .spynet import spynet_flow
@@ -280,7 +279,7 @@ class DecoderStep(nn.Module):
             values = given['neighbours'].split(1)
         restored, *states = self.decoder.step(frame, x, states, values, [1] * len(values))
         height, width = given['frame'].shape[-2:]
-        whole = F.pixel_shuffle(restored, factor)[..., : scale * height, : scale * width]
+        whole = shuffle(restored, factor)[..., : scale * height, : scale * width]
         return whole, self.decoder.feedback(restored), torch.cat(states, dim=1)
 
 

@@ -4,12 +4,11 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from mmagic.models.editors import BasicVSRNet
 from mmagic.registry import MODELS
 from torch import Tensor, nn
 
-from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from ..ops.pixel_unshuffle import shuffle, unshuffle, unshuffle_flow
 from .input_requirements import InputRequirements
 
 
@@ -61,7 +60,7 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         if lrs.shape[2] == 3:
             return super().compute_flow(lrs)
         # Of frames that come mirrored, mmagic's network leaves the first of the flows out.
-        forward, backward = super().compute_flow(F.pixel_shuffle(lrs, self.unshuffle))
+        forward, backward = super().compute_flow(shuffle(lrs, self.unshuffle))
         if forward is not None:
             forward = _by_frame(unshuffle_flow, forward, self.unshuffle)
         return forward, _by_frame(unshuffle_flow, backward, self.unshuffle)
@@ -77,7 +76,7 @@ class BasicVSRSameSizeNet(BasicVSRNet):
         """
         h, w = lrs.shape[-2:]
         restored = super().forward(_by_frame(unshuffle, lrs, self.unshuffle))
-        return F.pixel_shuffle(restored, self.unshuffle)[..., :h, :w]
+        return shuffle(restored, self.unshuffle)[..., :h, :w]
 
 
 def _by_frame(function: Callable[..., Tensor], clip: Tensor, factor: int) -> Tensor:

@@ -44,8 +44,10 @@ class LocalAttention(BaseModule):
             Tensor: (n, c, h, w).
         """
         n = query.shape[0]
-        energy = self.key(torch.cat(tuple(values))).unflatten(0, (-1, n)) + self.query(query)
-        score = self.score(torch.tanh(energy).flatten(0, 1)).unflatten(0, (-1, n))
+        # In place: no convolution keeps its output for the backward pass.
+        energy = self.key(torch.cat(tuple(values))).unflatten(0, (-1, n))
+        energy = energy.add_(self.query(query)).tanh_()
+        score = self.score(energy.flatten(0, 1)).unflatten(0, (-1, n))
         if any(count > 1 for count in counts):
             score = score + score.new_tensor(counts).log().view(-1, 1, 1, 1, 1)
         # Channels last, as the convolution wrote the scores: softmax makes its input contiguous,

@@ -4,13 +4,12 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmagic.registry import MODELS
 from torch import Tensor
 
 from ..errors import ConfigError
 from ..ops.lucas_kanade import refine_flow
-from ..ops.pixel_unshuffle import unshuffle, unshuffle_flow
+from ..ops.pixel_unshuffle import shuffle, unshuffle, unshuffle_flow
 from ..ops.warp import FlowSampler
 from .conv_gru import maybe_checkpoint
 from .detail_branch import DetailBranch
@@ -115,7 +114,7 @@ class S2SVRPlusNet(S2SVRNet):
                 args = (i, clip, *directions)
                 frames[i] = frames[i] + maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
         restored = self.decoder(frames, encoded, states, to_next, to_previous, self.with_cp)
-        whole = F.pixel_shuffle(torch.stack(restored, dim=1), self.unshuffle)
+        whole = shuffle(torch.stack(restored, dim=1), self.unshuffle)
         return whole[..., : self.scale * h, : self.scale * w]
 
 

@@ -10,8 +10,8 @@ from .padding import pad_to
 def unshuffle(x: Tensor, factor: int) -> Tensor:
     """Rearrange squares of pixels into single pixels of more channels; no value is lost.
 
-    ``F.pixel_shuffle`` is the inverse (Shi et al., CVPR 2016). The border is repeated where a
-    side is no multiple of the factor.
+    :func:`shuffle` is the inverse. The border is repeated where a side is no multiple of the
+    factor.
 
     Args:
         x (Tensor): Frames, (n, c, h, w).
@@ -21,6 +21,19 @@ def unshuffle(x: Tensor, factor: int) -> Tensor:
         Tensor: (n, c * factor ** 2, ceil(h / factor), ceil(w / factor)).
     """
     return x if factor == 1 else F.pixel_unshuffle(pad_to(x, factor), factor)
+
+
+def shuffle(x: Tensor, factor: int) -> Tensor:
+    """Rearrange channels into squares of pixels (Shi et al., CVPR 2016).
+
+    Args:
+        x (Tensor): (..., c * factor ** 2, h, w).
+        factor (int): Side of the squares, at least 1, which copies nothing.
+
+    Returns:
+        Tensor: (..., c, factor * h, factor * w).
+    """
+    return x if factor == 1 else F.pixel_shuffle(x, factor)
 
 
 def unshuffle_flow(flow: Tensor, factor: int) -> Tensor:
