@@ -138,9 +138,10 @@ def check_exportable(network: nn.Module) -> None:
     if isinstance(network, S2SVRNet) or _is_basicvsr(network):
         return
     deformable = isinstance(network, BasicVSRPlusPlusNet | IconVSRNet)
+    reason = f' (opset {OPSET} has no deformable convolutions)' if deformable else ''
     raise ConfigError(
-        f'only S2SVR and BasicVSR can be exported to ONNX, but this is {type(network).__name__}'
-        + (f', and opset {OPSET} has no deformable convolutions' if deformable else '')
+        'only S2SVR and BasicVSR can be exported to ONNX, but this is '
+        f'{type(network).__name__}, which runs in torch alone{reason}'
     )
 
 

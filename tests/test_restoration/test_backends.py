@@ -109,7 +109,7 @@ def test_impossible_settings(network, settings, message):
 
 
 def test_other_networks_and_devices_are_refused(network):
-    with pytest.raises(ConfigError, match='this is Neighbours: use torch'):
+    with pytest.raises(ConfigError, match='this is Neighbours, which runs in torch alone'):
         VideoRestorer(Neighbours(), **SMALL, backend='openvino')
     predictor = VideoRestorer(network, **SMALL).predictor
     predictor.device = torch.device('cuda')
