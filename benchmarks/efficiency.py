@@ -5,11 +5,13 @@ python benchmarks/efficiency.py [--out docs/efficiency.svg]
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 TICKS = [20, 50, 100, 200, 500]
 COST, QUALITY = 'Multiply-adds (G)', 'Vid4 BI (dB)'
 
@@ -24,15 +26,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw."""
     args = parse_args()
-    import matplotlib as mpl
-
-    # Equal drawings, equal files.
-    mpl.use('svg')
-    mpl.rcParams.update({'svg.hashsalt': 's2svr', 'svg.fonttype': 'none', 'font.size': 9})
-    import matplotlib.pyplot as plt
+    from benchmarks.drawing import blank_drawing, save_drawing
 
     table = pd.read_csv(ROOT / 'docs' / 'efficiency.csv').dropna(subset=[COST, QUALITY])
-    figure, axes = plt.subplots(figsize=(6, 3.4), layout='constrained')
+    figure, axes = blank_drawing()
     for own, rows in table.groupby(table['Source'] == 'this project'):
         color = 'tab:red' if own else 'tab:blue'
         axes.scatter(rows[COST], rows[QUALITY], color=color)
@@ -49,7 +46,7 @@ def main() -> None:
     axes.set_xticks(TICKS, map(str, TICKS))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    figure.savefig(args.out, metadata={'Date': None})
+    save_drawing(figure, args.out)
 
 
 if __name__ == '__main__':

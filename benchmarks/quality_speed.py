@@ -141,14 +141,9 @@ class AlignedMean:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw PSNR over seconds, a line for each network."""
-    import matplotlib as mpl
+    from benchmarks.drawing import blank_drawing, save_drawing
 
-    # Equal drawings, equal files.
-    mpl.use('svg')
-    mpl.rcParams.update({'svg.hashsalt': 's2svr', 'svg.fonttype': 'none', 'font.size': 9})
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 3.4), layout='constrained')
+    figure, axes = blank_drawing()
     backends = [name for name in table[BACKEND].unique() if name != _BASELINE]
     markers = dict(zip(backends, 'ovs^Dp', strict=False)) | {_BASELINE: 'x'}
     for name, rows in table.groupby(NETWORK, sort=False):
@@ -171,7 +166,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     axes.margins(0.15)
     axes.grid(alpha=0.3)
     axes.legend(loc='lower right')
-    figure.savefig(path, metadata={'Date': None})
+    save_drawing(figure, path)
 
 
 if __name__ == '__main__':

@@ -105,17 +105,15 @@ def quantized_convolutions(network: S2SVRNet) -> dict[str, nn.Conv2d]:
     output = [name for name in convs if name.startswith('decoder.output.')]
     feedback = [name for name in convs if name.startswith('decoder.feedback.')]
     kept = {
-        'encoder.forward_layer.gru.input_gates',
-        'encoder.forward_layer.gru.hidden_gates',
-        'encoder.forward_layer.gru.candidate',
         'encoder.backward_layer.gru.input_gates',
         feedback[0],
         output[-1],
     }
+    parts = ('flow_estimator.', 'details.', 'encoder.forward_layer.gru.')
     return {
         name: conv
         for name, conv in convs.items()
-        if name not in kept and not name.startswith(('flow_estimator.', 'details.'))
+        if name not in kept and not name.startswith(parts)
     }
 
 

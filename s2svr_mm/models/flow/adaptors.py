@@ -14,7 +14,7 @@ from torch import Tensor
 from ...checkpoints.files import read_weights
 from ...checkpoints.matching import StrictInit, load_into
 from ...compat import import_mmflow, stand_in
-from ...errors import ConfigError
+from ...errors import ConfigError, MissingOpError
 from ...ops.cost_volume import cost_volume
 from ...ops.dis_flow import dis_flow
 from ...ops.padding import pad_to
@@ -139,7 +139,7 @@ def _correlation() -> type[nn.Module]:
             if compiled and input1.is_cuda:
                 return super().forward(input1, input2)
             if (self.kernel_size, self.padding) != (1, 0):
-                raise NotImplementedError(
+                raise MissingOpError(
                     f'{self} needs a compiled mmcv and a GPU, unless kernel_size=1 and padding=0.'
                 )
             reach = self.max_displacement * self.dilation_patch

@@ -10,7 +10,7 @@ from mmagic.utils import register_all_modules
 
 from benchmarks.reference_s2svr import reference_cost_volume
 from s2svr_mm.compat import import_mmflow
-from s2svr_mm.errors import CheckpointError, ConfigError, DataError
+from s2svr_mm.errors import CheckpointError, ConfigError, DataError, MissingOpError
 from s2svr_mm.models.flow import DISFlow, MMFlowEstimator, ZeroFlow, adaptors
 
 PWCNET = 'pwcnet/pwcnet_8xb1_slong_flyingchairs-384x448.py'
@@ -139,3 +139,9 @@ def test_what_is_no_pair_is_named(kind):
         estimator(torch.rand(1, 3, 32, 32), broken)
     with pytest.raises(ValueError, match=r'\(1, 3, 32, 32\) and \(1, 3, 32, 40\)'):
         estimator(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 40))
+
+
+def test_correlation_with_a_kernel_needs_a_compiled_mmcv():
+    operator = adaptors._correlation()(kernel_size=3)
+    with pytest.raises(MissingOpError, match='unless kernel_size=1'):
+        operator(*torch.rand(2, 1, 3, 8, 8))
