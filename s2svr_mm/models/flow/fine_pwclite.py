@@ -144,8 +144,8 @@ class FinePWCLite(StrictInit):
             ``dict(type='PWCLite', normalize_features=True)``.
         features (int): Channels of the features of both levels. Defaults to 16.
         radii (tuple[int, int]): Radii of the cost volumes at 1/2 and 1/1. Defaults to (3, 2).
-        half_channels (Sequence[int]): Channels of the decoder at 1/2. Defaults to (64, 64, 48, 32).
-        full_channels (Sequence[int]): Channels of the decoder at 1/1. Defaults to (32, 32, 24, 16).
+        half_channels (Sequence[int]): Channels of the decoder at 1/2. Defaults to (48, 48, 32, 32).
+        full_channels (Sequence[int]): Channels of the decoder at 1/1. Defaults to (24, 24, 16, 16).
         dilations (Sequence[int]): Dilations of the convolutions of both. Defaults to (1, 2, 4, 1).
         windows (Sequence[int]): Sides of the windows of the least-squares steps: before the decoder
             at 1/2, before the one at 1/1, and any number after it. 0 leaves one out. Defaults to
@@ -163,8 +163,8 @@ class FinePWCLite(StrictInit):
         coarse: dict | nn.Module | None = None,
         features: int = 16,
         radii: tuple[int, int] = (3, 2),
-        half_channels: Sequence[int] = (64, 64, 48, 32),
-        full_channels: Sequence[int] = (32, 32, 24, 16),
+        half_channels: Sequence[int] = (48, 48, 32, 32),
+        full_channels: Sequence[int] = (24, 24, 16, 16),
         dilations: Sequence[int] = (1, 2, 4, 1),
         windows: Sequence[int] = (9, 9, 9, 7),
         init_cfg: dict | None = None,
