@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...checkpoints.matching import StrictInit
 from ...errors import ConfigError
+from ...ops.bilateral_filter import filter_flow
 from ...ops.chunking import in_chunks
 from ...ops.cost_volume import cost_volume
 from ...ops.lucas_kanade import refine_flow, window_mean
@@ -133,8 +134,8 @@ class FinePWCLite(StrictInit):
     PWC-Lite's finest flow lives on a grid of four pixels, and what is enlarged from it is off by
     about a quarter of one. Here two slim decoders go on from it, each fed by a correlation of small
     radius between features of its own size, and steps of least squares (:func:`.refine_flow`,
-    differentiable) stand between and after them, for the last fraction of a pixel. Not in the
-    paper.
+    differentiable) stand between and after them, for the last fraction of a pixel. After each step
+    the flow is averaged over what looks alike and matches (:func:`.filter_flow`). Not in the paper.
 
     The coarse levels are a whole :class:`PWCLite`, so that the weights of one start the training.
 
@@ -148,8 +149,8 @@ class FinePWCLite(StrictInit):
         full_channels (Sequence[int]): Channels of the decoder at 1/1. Defaults to (24, 24, 16, 16).
         dilations (Sequence[int]): Dilations of the convolutions of both. Defaults to (1, 2, 4, 1).
         windows (Sequence[int]): Sides of the windows of the least-squares steps: before the decoder
-            at 1/2, before the one at 1/1, and any number after it. 0 leaves one out. Defaults to
-            (9, 9, 9, 7).
+            at 1/2, before the one at 1/1, and any number after it. 0 leaves a step and the filter
+            after it out. Defaults to (9, 9, 9, 7).
         init_cfg (dict, optional): Initialization config, of all levels. Defaults to Kaiming's for
             what ``coarse`` has no weights for.
 
@@ -262,4 +263,6 @@ class FinePWCLite(StrictInit):
 
 
 def _step(ref: Tensor, supp: Tensor, flow: Tensor, window: int) -> Tensor:
-    return refine_flow(ref, supp, flow, window) if window else flow
+    if not window:
+        return flow
+    return filter_flow(ref, supp, refine_flow(ref, supp, flow, window))
