@@ -1,4 +1,4 @@
-# Student for compressed video: x265 at QP 37. Those for x4 down and for blur start from here.
+# Student for compressed video: x265 at QP 37. That for blur starts from here.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/models/flow_distillation.py',

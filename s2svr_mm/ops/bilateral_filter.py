@@ -37,8 +37,8 @@ def filter_flow(
             counts exp(-1). Defaults to 0.03.
 
     Returns:
-        Tensor: (n, 2, h, w), at least float32. Gradients reach ``flow`` through the averages, not through
-        their weights.
+        Tensor: (n, 2, h, w), at least float32. Gradients reach ``flow`` through the averages, not
+        through their weights.
     """
     dtype = torch.promote_types(flow.dtype, torch.float32)
     ref, supp, flow = (x.to(dtype) for x in (ref, supp, flow))
@@ -49,8 +49,11 @@ def filter_flow(
     for dilation in dilations:
         weights = _weights(ref, match, dilation, color_sigma)
         taps = _taps(flow, dilation)
-        total = sum(weight * tap for weight, tap in zip(weights, taps, strict=True))
-        flow = total / sum(weights)
+        total, weighted = torch.zeros_like(match), torch.zeros_like(flow)
+        for weight, tap in zip(weights, taps, strict=True):
+            total = total + weight
+            weighted = weighted + weight * tap
+        flow = weighted / total
     return flow
 
 

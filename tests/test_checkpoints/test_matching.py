@@ -4,6 +4,8 @@ import hashlib
 import pytest
 import torch
 from helpers.clips import moving_clip
+from mmagic.registry import MODELS
+from mmagic.utils import register_all_modules
 
 from s2svr_mm.checkpoints import shipped
 from s2svr_mm.errors import CheckpointError
@@ -84,7 +86,14 @@ def test_weights_of_the_package(trained, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ['flow_teacher', 'flow_student'])
 def test_shipped_flow_sees_how_a_texture_moves(name):
-    estimator = pretrained(f's2svr://{name}', normalize_features=True)
+    register_all_modules()
+    estimator = MODELS.build(
+        dict(
+            type='FinePWCLite',
+            coarse=dict(type='PWCLite', normalize_features=True, context_levels=4),
+            init_cfg=dict(type='Pretrained', checkpoint=f's2svr://{name}'),
+        )
+    )
     estimator.init_weights()
     clip = (
         torch.from_numpy(moving_clip(2, 128, 128, (3.0, -2.0), 0.0)).permute(0, 3, 1, 2).float()
@@ -94,8 +103,8 @@ def test_shipped_flow_sees_how_a_texture_moves(name):
         flow = estimator(clip[:1], clip[1:])[0, :, 16:-16, 16:-16]
         still = estimator(clip[:1], clip[:1])[0, :, 16:-16, 16:-16]
     expected = torch.tensor([3.0, -2.0]).view(2, 1, 1)
-    assert (flow - expected).norm(dim=0).mean() < 0.5
-    assert still.norm(dim=0).mean() < 0.25
+    assert (flow - expected).norm(dim=0).mean() < 0.1
+    assert still.norm(dim=0).mean() < 0.05
 
 
 def test_every_weight_that_comes_along_has_its_card():

@@ -43,7 +43,7 @@ def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoi
     result = run_tool(
         'evaluate_flow',
         scenes,
-        *('--model', 'student', configs / 'flow_student_sr.py', checkpoint),
+        *('--model', 'student', configs / 'flow_pwclite.py', checkpoint),
         *('--model', 'as a restorer sees', configs / 's2svr_s_x4.py', checkpoint),
         *('--out', tmp_path / 'table.md', tmp_path / 'table.csv'),
         *('--pictures', tmp_path / 'pictures'),
@@ -92,7 +92,7 @@ def cells_of(table):
 @pytest.mark.parametrize('case', ['data', 'weights', 'config', 'out', 'unknown'])
 def test_bad_input_is_one_message(case, run_tool, scenes, checkpoint, tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'other.pth')
-    teacher = CHECKOUT / 'configs' / 'flow_teacher.py'
+    teacher = CHECKOUT / 'configs' / 'flow_pwclite.py'
     args, message = {
         'data': ([tmp_path / 'nowhere'], 'nowhere is not a folder'),
         'weights': (

@@ -93,7 +93,7 @@ def calls(tmp_path, tiny_config, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_frames(tmp_path / 'frames', moving_clip(3, 16, 16))
     save_weights(PWCLite().state_dict(), tmp_path / 'flow.pth')
-    flow = str(CHECKOUT / 'configs' / 'flow_teacher.py')
+    flow = str(CHECKOUT / 'configs' / 'flow_pwclite.py')
     details = str(CHECKOUT / 'configs' / 's2svr_s_deblur.py')
     compare = 'compare --model s2svr_s_x4 --video a frames --out out'
     return {

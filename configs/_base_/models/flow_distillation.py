@@ -3,12 +3,14 @@
 # model.estimator.init_cfg.checkpoint=FILE model.estimator.init_cfg.prefix=estimator and the same
 # for model.flow_head.teacher.
 trained = dict(
-    type='PWCLite',
-    normalize_features=True,
+    type='FinePWCLite',
+    coarse=dict(type='PWCLite', normalize_features=True, context_levels=4),
     init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
 )
 model = dict(
     type='UnsupervisedFlow',
+    # The last flow, the decoders' at 1/1 and 1/2, then the coarse levels'.
+    scale_weights=(1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
     estimator=trained,
     flow_head=dict(
         type='FlowDistillHead',

@@ -11,7 +11,7 @@ model = dict(
         num_layers=2,
         flow_estimator=dict(
             normalize_features=True,
-            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_student'),
+            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_student', prefix='coarse'),
         ),
     ),
     train_cfg=dict(fix_iter=10_000_000),

@@ -13,7 +13,7 @@ from s2svr_mm.utils.profiling import count_macs
 TRAINED = dict(
     type='PWCLite',
     normalize_features=True,
-    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher'),
+    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher', prefix='coarse'),
 )
 
 
