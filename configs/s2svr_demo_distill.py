@@ -19,7 +19,7 @@ trained = dict(
     _delete_=True,
     type='PWCLite',
     normalize_features=True,
-    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_teacher', prefix='coarse'),
+    init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_pwclite'),
 )
 model = dict(
     generator=dict(flow_estimator=trained),

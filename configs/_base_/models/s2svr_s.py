@@ -1,5 +1,5 @@
 # A small S2SVR, 2.9 M parameters, of which PWC-Lite has 2.2 M. Its flow was trained without labels
-# (configs/flow_student.py) and is kept as it is, which nearly halves a step (0.45 s for 0.80). A
+# and is kept as it is, which nearly halves a step (0.45 s for 0.80). A
 # last stage may train it along, as that of s2svr_s_x4 did (s2svr_mm/weights/README.md).
 _base_ = ['s2svr.py']
 
@@ -11,7 +11,7 @@ model = dict(
         num_layers=2,
         flow_estimator=dict(
             normalize_features=True,
-            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_student', prefix='coarse'),
+            init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_pwclite'),
         ),
     ),
     train_cfg=dict(fix_iter=10_000_000),
