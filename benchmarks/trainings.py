@@ -189,18 +189,21 @@ def arithmetic(training: Training) -> tuple[float, float]:
         in a clip of ten, or of a pair of such frames for a flow network.
     """
     import torch
-    from mmengine import Config, DictAction
+    from mmengine import Config
 
+    from s2svr_mm.cli.arguments import add_config
     from s2svr_mm.registration import register
     from s2svr_mm.utils.profiling import count_macs
 
     register()
     from mmagic.registry import MODELS
 
-    config = Config.fromfile(CHECKOUT / training.config)
     parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    config.merge_from_dict(parser.parse_args(['--options', *training.options]).options or {})
+    add_config(parser, '')
+    changes = ['--cfg-options', *training.options] if training.options else []
+    args = parser.parse_args([str(CHECKOUT / training.config), *changes])
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
     restores = 'generator' in config.model
     network = MODELS.build(config.model['generator' if restores else 'estimator']).eval()
     frames = torch.zeros(1, _FRAMES, 3, *_SIZE)
