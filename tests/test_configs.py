@@ -45,6 +45,7 @@ OTHERS = [
     'basicvsr_s_x4',
     'basicvsr_s_compress',
     'basicvsr_s_deblur',
+    'basicvsr_s_x2_video',
     *(f's2svr_mfqev2_qp{qp}' for qp in (22, 27, 32, 37, 42)),
     *(
         f'{n}_vimeo90k_{kind}'
@@ -164,7 +165,10 @@ def test_settings_of_the_paper(name, expected):
     'pair',
     [
         ('s2svr_demo', 'basicvsr_demo'),
-        *((f's2svr_s_{task}', f'basicvsr_s_{task}') for task in ('x4', 'compress', 'deblur')),
+        *(
+            (f's2svr_s_{task}', f'basicvsr_s_{task}')
+            for task in ('x4', 'compress', 'deblur', 'x2_video')
+        ),
         *(('s2svr_reds', f'{name}_reds') for name in ('basicvsr', 'iconvsr')),
         *(
             (f's2svr_vimeo90k_{kind}', f'{name}_vimeo90k_{kind}')
@@ -191,7 +195,9 @@ def size_for(cfg: Config) -> int:
 
 def scale_of(cfg: Config) -> int:
     generator = cfg.model.generator
-    return generator.get('scale', 1 if 'SameSize' in generator.type else 4)
+    return generator.get(
+        'scale', {'BasicVSRSameSizeNet': 1, 'BasicVSRX2Net': 2}.get(generator.type, 4)
+    )
 
 
 def margin_of(dataset: dict) -> int:
