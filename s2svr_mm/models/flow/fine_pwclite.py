@@ -127,6 +127,12 @@ def enlarge(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
 
+def enlarge_frame(frame: Tensor) -> Tensor:
+    """Double the size of frames in [0, 1], by bicubic interpolation, at least in float32."""
+    frame = frame.to(torch.promote_types(frame.dtype, torch.float32))
+    return F.interpolate(frame, scale_factor=2, mode='bicubic', align_corners=False).clamp(0, 1)
+
+
 @MODELS.register_module()
 class FinePWCLite(StrictInit):
     """PWC-Lite with two levels more, at a half and the whole of the size of what it sees.
@@ -135,7 +141,8 @@ class FinePWCLite(StrictInit):
     about a quarter of one. Here two slim decoders go on from it, each fed by a correlation of small
     radius between features of its own size, and steps of least squares (:func:`.refine_flow`,
     differentiable) stand between and after them, for the last fraction of a pixel. After each step
-    the flow is averaged over what looks alike and matches (:func:`.filter_flow`). Not in the paper.
+    the flow is averaged over what looks alike and matches (:func:`.filter_flow`). The last steps see
+    the frames enlarged twice, where the same window spans half as much. Not in the paper.
 
     The coarse levels are a whole :class:`PWCLite`, so that the weights of one start the training.
 
@@ -149,8 +156,8 @@ class FinePWCLite(StrictInit):
         full_channels (Sequence[int]): Channels of the decoder at 1/1. Defaults to (24, 24, 16, 16).
         dilations (Sequence[int]): Dilations of the convolutions of both. Defaults to (1, 2, 4, 1).
         windows (Sequence[int]): Sides of the windows of the least-squares steps: before the decoder
-            at 1/2, before the one at 1/1, and any number after it. 0 leaves a step and the filter
-            after it out. Defaults to (9, 9, 9, 7).
+            at 1/2, before the one at 1/1, and any number after it, in pixels of the frames enlarged
+            twice. 0 leaves a step and the filter after it out. Defaults to (9, 9, 11, 9).
         init_cfg (dict, optional): Initialization config, of all levels. Defaults to Kaiming's for
             what ``coarse`` has no weights for.
 
@@ -167,7 +174,7 @@ class FinePWCLite(StrictInit):
         half_channels: Sequence[int] = (48, 48, 32, 32),
         full_channels: Sequence[int] = (24, 24, 16, 16),
         dilations: Sequence[int] = (1, 2, 4, 1),
-        windows: Sequence[int] = (9, 9, 9, 7),
+        windows: Sequence[int] = (9, 9, 11, 9),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1))
@@ -256,8 +263,12 @@ class FinePWCLite(StrictInit):
         flow = _step(ref, supp, 2 * enlarge(flow), before_full)
         flow, _ = self.at_full((ref, supp), fulls, flow, enlarge(state))
         flows.append(flow[..., :h, :w])
-        for window in after:
-            flow = _step(ref, supp, flow, window)
+        if any(after):
+            large = enlarge_frame(ref), enlarge_frame(supp)
+            flow = 2 * enlarge(flow)
+            for window in after:
+                flow = _step(*large, flow, window)
+            flow = F.avg_pool2d(flow, 2) / 2
         flows.append(flow[..., :h, :w])
         return flows[::-1]
 

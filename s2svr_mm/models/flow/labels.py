@@ -3,6 +3,7 @@
 
 import hashlib
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -13,6 +14,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from ...ops.lucas_kanade import refine_flow
 from ...ops.occlusion import visible_mask
+from ...version import __version__
 from .estimators import pair_flows
 
 LABELS = 'plain', 'flips', 'refine', 'flips+refine'
@@ -73,11 +75,12 @@ class FlowLabeler(BaseModule):
         super().__init__()
         self.estimator = MODELS.build(estimator)
         self.label = check_label(label)
+        self._settings = repr(_without_weights(estimator))
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that other weights, or another ``label``, do not have."""
-        digest = hashlib.sha256(self.label.encode())
+        """Sixteen hexadecimal digits of the weights, the settings and the package's version."""
+        digest = hashlib.sha256(f'{__version__} {self.label} {self._settings}'.encode())
         for name, value in self.state_dict().items():
             digest.update(name.encode() + value.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -96,6 +99,14 @@ class FlowLabeler(BaseModule):
         on_first, on_second = label_flows(self.estimator, first, second, self.label)
         visible = visible_mask(on_first, on_second), visible_mask(on_second, on_first)
         return torch.cat((on_first, on_second, *visible), 1)
+
+
+def _without_weights(config: Any) -> Any:
+    # Where weights lie says nothing about them.
+    if isinstance(config, dict):
+        kept = {key: value for key, value in config.items() if key != 'init_cfg'}
+        return {key: _without_weights(value) for key, value in sorted(kept.items())}
+    return config
 
 
 def check_label(label: str) -> str:

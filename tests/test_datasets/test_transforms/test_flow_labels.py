@@ -18,11 +18,11 @@ SHIFT = (2.0, -1.0)
 
 
 class Counting(nn.Module):
-    """DIS, its calls counted, with a weight that changes nothing but what it is known by."""
+    """DIS, its calls counted, with a weight and a setting that change nothing but what it is known by."""
 
     calls = 0
 
-    def __init__(self, weight=1.0):
+    def __init__(self, weight=1.0, window=9):
         super().__init__()
         self.dis = MODELS.build(dict(type='DISFlow'))
         self.register_buffer('weight', torch.tensor(weight))
@@ -40,10 +40,9 @@ def labels_of(tmp_path, monkeypatch):
     monkeypatch.setitem(MODELS.module_dict, 'Counting', Counting)
     write_frames(tmp_path / 'gt' / 'street', moving_clip(3, 48, 64, SHIFT, 0.0))
 
-    def build(*transforms, weight=1.0, label='flips', **options):
-        teacher = dict(
-            type='FlowLabeler', estimator=dict(type='Counting', weight=weight), label=label
-        )
+    def build(*transforms, weight=1.0, window=9, label='flips', **options):
+        estimator = dict(type='Counting', weight=weight, window=window)
+        teacher = dict(type='FlowLabeler', estimator=estimator, label=label)
         load = dict(type='LoadFlowLabels', root=str(tmp_path / 'labels'), teacher=teacher)
         return DATASETS.build(
             dict(
@@ -73,11 +72,12 @@ def test_a_pair_is_found_once_and_read_ever_after(labels_of, tmp_path):
     again = labels_of()[0]
     assert Counting.calls == called
     np.testing.assert_array_equal(again['flow_label'], sample['flow_label'])
-    # Other weights, and another label, are not served with these.
+    # Other weights, other settings and another label are not served with these.
     labels_of(weight=2.0)[0]
+    labels_of(window=7)[0]
     labels_of(label='plain')[0]
-    assert Counting.calls == 2 * called + 1
-    assert len(list((tmp_path / 'labels').glob('*/street/*.png'))) == 6
+    assert Counting.calls == 3 * called + 1
+    assert len(list((tmp_path / 'labels').glob('*/street/*.png'))) == 8
 
     frames = [torch.from_numpy(f).permute(2, 0, 1)[None] / 255 for f in sample['gt']]
     assert sample['flow_label'].shape == (48, 64, 6)
