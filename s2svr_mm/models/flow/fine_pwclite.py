@@ -141,8 +141,8 @@ class FinePWCLite(StrictInit):
     about a quarter of one. Here two slim decoders go on from it, each fed by a correlation of small
     radius between features of its own size, and steps of least squares (:func:`.refine_flow`,
     differentiable) stand between and after them, for the last fraction of a pixel. After each step
-    the flow is averaged over what looks alike and matches (:func:`.filter_flow`). The last steps see
-    the frames enlarged twice, where the same window spans half as much. Not in the paper.
+    the flow is averaged over what looks alike and matches (:func:`.filter_flow`). The last steps
+    see the frames enlarged twice, where the same window spans half as much. Not in the paper.
 
     The coarse levels are a whole :class:`PWCLite`, so that the weights of one start the training.
 

@@ -18,7 +18,7 @@ SHIFT = (2.0, -1.0)
 
 
 class Counting(nn.Module):
-    """DIS, its calls counted, with a weight and a setting that change nothing but what it is known by."""
+    """DIS, its calls counted, with a weight and a setting that change nothing but its name."""
 
     calls = 0
 
