@@ -156,8 +156,10 @@ class FinePWCLite(StrictInit):
         full_channels (Sequence[int]): Channels of the decoder at 1/1. Defaults to (24, 24, 16, 16).
         dilations (Sequence[int]): Dilations of the convolutions of both. Defaults to (1, 2, 4, 1).
         windows (Sequence[int]): Sides of the windows of the least-squares steps: before the decoder
-            at 1/2, before the one at 1/1, and any number after it, in pixels of the frames enlarged
-            twice. 0 leaves a step and the filter after it out. Defaults to (9, 9, 11, 9).
+            at 1/2, before the one at 1/1, and any number after it. 0 leaves a step and the filter
+            after it out. Defaults to (9, 9, 9).
+        enlarged_windows (Sequence[int]): Of the last steps, on the frames enlarged twice. Defaults
+            to (11, 9).
         init_cfg (dict, optional): Initialization config, of all levels. Defaults to Kaiming's for
             what ``coarse`` has no weights for.
 
@@ -174,7 +176,8 @@ class FinePWCLite(StrictInit):
         half_channels: Sequence[int] = (48, 48, 32, 32),
         full_channels: Sequence[int] = (24, 24, 16, 16),
         dilations: Sequence[int] = (1, 2, 4, 1),
-        windows: Sequence[int] = (9, 9, 11, 9),
+        windows: Sequence[int] = (9, 9, 9),
+        enlarged_windows: Sequence[int] = (11, 9),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg or dict(type='Kaiming', layer='Conv2d', a=0.1))
@@ -188,6 +191,7 @@ class FinePWCLite(StrictInit):
             coarse = dict(type='PWCLite', normalize_features=True)
         self.coarse: Any = MODELS.build(coarse) if isinstance(coarse, dict) else coarse
         self.windows = tuple(windows)
+        self.enlarged_windows = tuple(enlarged_windows)
         self.features = FineFeatures(features)
         self.at_half = FineDecoder(features, radii[0], half_channels, dilations)
         self.at_full = FineDecoder(features, radii[1], full_channels, dilations, half_channels[-1])
@@ -263,10 +267,12 @@ class FinePWCLite(StrictInit):
         flow = _step(ref, supp, 2 * enlarge(flow), before_full)
         flow, _ = self.at_full((ref, supp), fulls, flow, enlarge(state))
         flows.append(flow[..., :h, :w])
-        if any(after):
+        for window in after:
+            flow = _step(ref, supp, flow, window)
+        if self.enlarged_windows:
             large = enlarge_frame(ref), enlarge_frame(supp)
             flow = 2 * enlarge(flow)
-            for window in after:
+            for window in self.enlarged_windows:
                 flow = _step(*large, flow, window)
             flow = F.avg_pool2d(flow, 2) / 2
         flows.append(flow[..., :h, :w])
