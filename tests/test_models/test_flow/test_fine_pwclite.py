@@ -34,10 +34,13 @@ def moved(shift, size):
     return clip.split(1)
 
 
+@pytest.mark.parametrize(
+    'steps', [{}, dict(enlarged_windows=()), dict(windows=(0, 0), enlarged_windows=(15, 11, 9))]
+)
 @pytest.mark.parametrize('length', [0.1, 0.7, 1.6, 2.5, 3.7])
-def test_a_translation_is_recovered(length):
+def test_a_translation_is_recovered(length, steps):
     """With trained coarse levels the least-squares steps alone find the fraction of a pixel."""
-    estimator = fine(scale=0)
+    estimator = fine(scale=0, **steps)
     shift = (length * 0.8, -length * 0.6)
     with torch.no_grad():
         flow = estimator(*moved(shift, 96))
