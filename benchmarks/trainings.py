@@ -191,19 +191,14 @@ def arithmetic(training: Training) -> tuple[float, float]:
     import torch
     from mmengine import Config
 
-    from s2svr_mm.cli.arguments import add_config
     from s2svr_mm.registration import register
     from s2svr_mm.utils.profiling import count_macs
 
     register()
     from mmagic.registry import MODELS
 
-    parser = argparse.ArgumentParser()
-    add_config(parser, '')
-    changes = ['--cfg-options', *training.options] if training.options else []
-    args = parser.parse_args([str(CHECKOUT / training.config), *changes])
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
+    config = Config.fromfile(CHECKOUT / training.config)
+    config.merge_from_dict(changes_of(training))
     restores = 'generator' in config.model
     network = MODELS.build(config.model['generator' if restores else 'estimator']).eval()
     frames = torch.zeros(1, _FRAMES, 3, *_SIZE)
@@ -214,6 +209,23 @@ def arithmetic(training: Training) -> tuple[float, float]:
             macs = count_macs(lambda: network(frames[:, 0], frames[:, 1]))
     parameters = sum(p.numel() for p in network.parameters())
     return round(parameters / 1e6, 2), round(macs / 1e9, 1)
+
+
+def changes_of(training: Training) -> dict[str, Any]:
+    """Read a training's options as ``s2svr train`` does.
+
+    Args:
+        training (Training): The training.
+
+    Returns:
+        dict[str, Any]: What they change, by dotted keys.
+    """
+    from s2svr_mm.cli.arguments import add_config
+
+    parser = argparse.ArgumentParser()
+    add_config(parser, '')
+    options = ['--cfg-options', *training.options] if training.options else []
+    return parser.parse_args([training.config, *options]).cfg_options or {}
 
 
 def summary(results: pd.DataFrame, metrics: Mapping[str, int]) -> str:
