@@ -43,14 +43,16 @@ def filter_flow(
     dtype = torch.promote_types(flow.dtype, torch.float32)
     ref, supp, flow = (x.to(dtype) for x in (ref, supp, flow))
     with torch.no_grad():
-        difference = (ref - warp(supp, flow, 'border')).abs().mean(1, keepdim=True)
+        difference = (ref - warp(supp, flow, 'border')).abs_().mean(1, keepdim=True)
         # Not so small that none of nine counts.
-        match = torch.exp(-difference / match_sigma).clamp_min(1e-4)
+        match = difference.div_(-match_sigma).exp_().clamp_min_(1e-4)
+    colors = ref / (2**0.5 * color_sigma)
     for dilation in dilations:
-        weights = _weights(ref, match, dilation, color_sigma)
-        taps = _taps(flow, dilation)
         total, weighted = torch.zeros_like(match), torch.zeros_like(flow)
-        for weight, tap in zip(weights, taps, strict=True):
+        maps = (_taps(x, dilation) for x in (colors, match, flow))
+        for color, fit, tap in zip(*maps, strict=True):
+            with torch.no_grad():
+                weight = (color - colors).square_().sum(1, keepdim=True).neg_().exp_().mul_(fit)
             total = total + weight
             weighted = weighted + weight * tap
         flow = weighted / total
@@ -66,12 +68,3 @@ def _taps(x: Tensor, dilation: int) -> list[Tensor]:
         for top in (0, dilation, 2 * dilation)
         for left in (0, dilation, 2 * dilation)
     ]
-
-
-@torch.no_grad()
-def _weights(ref: Tensor, match: Tensor, dilation: int, color_sigma: float) -> list[Tensor]:
-    likeness = (
-        torch.exp((tap - ref).square().sum(1, keepdim=True) / (-2 * color_sigma**2))
-        for tap in _taps(ref, dilation)
-    )
-    return [a * b for a, b in zip(likeness, _taps(match, dilation), strict=True)]

@@ -1,13 +1,16 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """Sampling feature maps along optical flow."""
 
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 PADDING_MODES = ('zeros', 'border')
-# Where an embedding bag beats F.grid_sample.
+# Where an embedding bag beats F.grid_sample: on these devices, for maps of more channels.
 _BAG_DEVICES = ('cpu',)
+_BAG_CHANNELS = 4
 
 
 class FlowSampler:
@@ -18,9 +21,10 @@ class FlowSampler:
     whole pixels.
 
     On a CPU the four neighbours of every pixel are rows of a (h * w, c) table, and their weighted
-    sum is an embedding bag. That reads channels_last maps as they lie in memory and is several
-    times faster than ``F.grid_sample``, forwards and backwards. Elsewhere, and in a graph that
-    is exported to ONNX, ``F.grid_sample`` does the work.
+    sum is an embedding bag. For maps of many channels that is several times faster than
+    ``F.grid_sample``, forwards and backwards: it reads channels_last maps as they lie in memory.
+    Frames, whose few channels do not pay for the table, maps elsewhere, and those in a graph that
+    is exported to ONNX are sampled by ``F.grid_sample``.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first. The result at pixel p is the map at
@@ -39,18 +43,25 @@ class FlowSampler:
             raise ValueError(f'padding_mode must be in {PADDING_MODES}, but got {padding_mode!r}.')
         n, _, h, w = flow.shape
         self.size = (n, h, w)
+        self._padding_mode = padding_mode
+        self._has_bags = flow.device.type in _BAG_DEVICES and not torch.onnx.is_in_onnx_export()
         flow = flow if flow.dtype == torch.float64 else flow.float()
-        x = flow[:, 0] + torch.arange(w, device=flow.device, dtype=flow.dtype)
-        y = flow[:, 1] + torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
-        self._by_bags = flow.device.type in _BAG_DEVICES and not torch.onnx.is_in_onnx_export()
-        if self._by_bags:
-            if padding_mode == 'border':
-                x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
-            self._index, self._weight = _bilinear_taps(x, y)
-        else:
-            self._padding_mode = padding_mode
-            # From edge to edge, not from corner to corner, which has no scale where a side is 1.
-            self._grid = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), dim=-1)
+        self._x = flow[:, 0] + torch.arange(w, device=flow.device, dtype=flow.dtype)
+        self._y = flow[:, 1] + torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
+
+    @cached_property
+    def _taps(self) -> tuple[Tensor, Tensor]:
+        x, y = self._x, self._y
+        if self._padding_mode == 'border':
+            _, h, w = self.size
+            x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
+        return _bilinear_taps(x, y)
+
+    @cached_property
+    def _grid(self) -> Tensor:
+        # From edge to edge, not from corner to corner, which has no scale where a side is 1.
+        _, h, w = self.size
+        return torch.stack(((2 * self._x + 1) / w - 1, (2 * self._y + 1) / h - 1), dim=-1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Sample maps.
@@ -70,11 +81,10 @@ class FlowSampler:
                 f'The maps to warp are {n} x {h} x {w} (n, h, w), but the flow is '
                 f'{" x ".join(map(str, self.size))}.'
             )
-        if self._by_bags:
+        if self._has_bags and c > _BAG_CHANNELS:
+            index, weight = self._taps
             rows = x.permute(0, 2, 3, 1).reshape(n * h * w, c)
-            bags = F.embedding_bag(
-                self._index, rows, mode='sum', per_sample_weights=self._weight.to(x.dtype)
-            )
+            bags = F.embedding_bag(index, rows, mode='sum', per_sample_weights=weight.to(x.dtype))
             return bags.view(n, h, w, c).permute(0, 3, 1, 2)
         sampled = F.grid_sample(
             x.to(self._grid.dtype),
