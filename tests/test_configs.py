@@ -249,7 +249,7 @@ def test_trains_and_validates(name, stand_in, run_tool, tmp_path):
         cfg.train_dataloader.dataset.num_input_frames = 3  # more take minutes at its size
     write_stand_ins(cfg, stand_in, 'train', 'val')
     shrink(cfg)
-    if name in ('s2svr_deblur_compress', 's2svr_s_x4'):
+    if name == 's2svr_deblur_compress':
         # The flow of s2svr_reds, and of the slow ones, is that of their configs.
         cfg.model.generator.flow_estimator = dict(type='TinyFlow')
         cfg.custom_imports.imports.append('helpers.tiny_flow')

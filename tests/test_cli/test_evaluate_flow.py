@@ -40,11 +40,16 @@ def checkpoint(tmp_path):
 
 def test_one_table_of_all_estimators_and_degradations(run_tool, scenes, checkpoint, tmp_path):
     configs = CHECKOUT / 'configs'
+    restorer = tmp_path / 'restorer.py'
+    restorer.write_text(
+        f'_base_ = {str(configs / "s2svr_s_x4.py")!r}\n'
+        'model = dict(generator=dict(flow_estimator=dict(type="PWCLite")))\n'
+    )
     result = run_tool(
         'evaluate_flow',
         scenes,
         *('--model', 'student', configs / 'flow_pwclite.py', checkpoint),
-        *('--model', 'as a restorer sees', configs / 's2svr_s_x4.py', checkpoint),
+        *('--model', 'as a restorer sees', restorer, checkpoint),
         *('--out', tmp_path / 'table.md', tmp_path / 'table.csv'),
         *('--pictures', tmp_path / 'pictures'),
     )

@@ -29,7 +29,6 @@ USED = {
     f'{CUSTOM_KEYS}.details.lr_mult': 0.2,
     'param_scheduler.0.end': 100,
     'model.generator.with_cp': True,
-    'model.generator.flow_estimator.init_cfg.checkpoint': 'flow.pth',
     'model.generator.detail_branch.num_blocks': 4,
     'model.pixel_loss.loss_weight': 30,
     'model.train_cfg.fix_iter': 0,
@@ -47,6 +46,8 @@ def config():
 
 def test_what_a_constructor_or_mmengine_takes_is_let_through(config):
     check_options(config, USED)
+    flow = {'model.generator.flow_estimator.init_cfg.checkpoint': 'flow.pth'}
+    check_options(Config.fromfile(ROOT / 'configs/s2svr_s_compress.py'), flow)
 
 
 def test_each_option_of_the_documents_is_let_through_for_some_config():
