@@ -9,9 +9,7 @@ _base_ = [
 
 # OpenCV's DIS on frames enlarged twice: nothing to learn, next to no time, and as good here as a
 # PWC-Lite that was trained along (docs/optical_flow.md).
-model = dict(
-    generator=dict(flow_input_size=2, flow_estimator=dict(_delete_=True, type='DISFlow'))
-)
+model = dict(generator=dict(flow_input_size=2, flow_estimator=dict(_delete_=True, type='DISFlow')))
 
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)
 
