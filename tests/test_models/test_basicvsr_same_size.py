@@ -7,13 +7,16 @@ from torch.nn import functional
 
 import s2svr_mm  # noqa: F401
 
+SAME_SIZE = [
+    dict(type='BasicVSRSameSizeNet', unshuffle=1),
+    dict(type='BasicVSRSameSizeNet', unshuffle=2),
+]
 
-@pytest.fixture(params=[1, 2])
+
+@pytest.fixture
 def network(request):
     torch.manual_seed(0)
-    return MODELS.build(
-        dict(type='BasicVSRSameSizeNet', mid_channels=4, num_blocks=1, unshuffle=request.param)
-    )
+    return MODELS.build(dict(mid_channels=4, num_blocks=1, **request.param))
 
 
 @pytest.fixture
@@ -21,6 +24,7 @@ def clip():
     return torch.rand(1, 3, 3, 64, 64)
 
 
+@pytest.mark.parametrize('network', SAME_SIZE, indirect=True)
 def test_adds_to_the_frames(network, clip):
     nn.init.zeros_(network.conv_last.weight)
     nn.init.constant_(network.conv_last.bias, 0.25)
@@ -29,6 +33,7 @@ def test_adds_to_the_frames(network, clip):
     torch.testing.assert_close(network(clip), clip + 0.25)
 
 
+@pytest.mark.parametrize('network', [*SAME_SIZE, dict(type='BasicVSRX2Net')], indirect=True)
 def test_every_frame_sees_every_frame(network, clip):
     restored = network(clip)
     for changed in (0, 2):
@@ -37,6 +42,7 @@ def test_every_frame_sees_every_frame(network, clip):
         assert all((network(other) - restored)[:, i].abs().max() > 1e-6 for i in range(3))
 
 
+@pytest.mark.parametrize('network', [*SAME_SIZE, dict(type='BasicVSRX2Net')], indirect=True)
 def test_every_weight_learns(network, clip):
     network(clip).square().mean().backward()
     for name, parameter in network.named_parameters():
