@@ -7,8 +7,8 @@ _base_ = [
     '_base_/schedules/adam_warmup_cosine_2500.py',
 ]
 
-# OpenCV's DIS on frames enlarged twice: nothing to learn, next to no time, and as good here as a
-# PWC-Lite that was trained along (docs/optical_flow.md).
+# OpenCV's DIS on frames enlarged twice: nothing to learn, next to no time, and no worse here than a
+# PWC-Lite that was trained with the rest (s2svr_mm/weights/README.md).
 model = dict(generator=dict(flow_input_size=2, flow_estimator=dict(_delete_=True, type='DISFlow')))
 
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)

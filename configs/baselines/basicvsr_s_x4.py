@@ -1,5 +1,5 @@
-# A BasicVSR of like size, on the same data and by the same rules as s2svr_s_x4. SPyNet's weights as
-# in _base_/models/basicvsr.py.
+# A BasicVSR with as many trained parameters as s2svr_s_x4, on the same data and by the same rules.
+# SPyNet's weights as in _base_/models/basicvsr.py.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/basicvsr.py',
@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 model = dict(
-    generator=dict(mid_channels=40, num_blocks=22),
+    generator=dict(mid_channels=32, num_blocks=14),
     train_cfg=dict(fix_iter=10_000_000),
 )
 train_dataloader = dict(batch_size=1, num_workers=1, persistent_workers=True)

@@ -20,7 +20,7 @@ def describe_basicvsr(network: BasicVSRNet) -> Description:
     """Describe a BasicVSR.
 
     Args:
-        network (BasicVSRNet): The network, or a ``BasicVSRSameSizeNet``.
+        network (BasicVSRNet): mmagic's, ``BasicVSRX2Net`` or ``BasicVSRSameSizeNet``.
 
     Returns:
         Description: What a loop over its graphs needs to know.
@@ -37,7 +37,7 @@ def graphs_of_basicvsr(network: BasicVSRNet) -> dict[str, Graph]:
     """Split a BasicVSR into the steps of its recurrence.
 
     Args:
-        network (BasicVSRNet): The network, or a ``BasicVSRSameSizeNet``.
+        network (BasicVSRNet): mmagic's, ``BasicVSRX2Net`` or ``BasicVSRSameSizeNet``.
 
     Returns:
         dict[str, Graph]: ``flow``, ``backward`` and ``forward``, in this order.

@@ -16,6 +16,7 @@ from torch import nn
 from ..checkpoints.files import weights_digest
 from ..errors import CheckpointError, ConfigError, OutputError
 from ..models.basicvsr_same_size import BasicVSRSameSizeNet
+from ..models.basicvsr_x2 import BasicVSRX2Net
 from ..models.s2svr_net import S2SVRNet
 from ..utils.files import output_folder
 from ..utils.locks import HIDDEN
@@ -147,7 +148,7 @@ def check_exportable(network: nn.Module) -> None:
 
 def _is_basicvsr(network: nn.Module) -> bool:
     # Exactly these: a subclass may compute something else.
-    return type(network) in (BasicVSRNet, BasicVSRSameSizeNet)
+    return type(network) in (BasicVSRNet, BasicVSRSameSizeNet, BasicVSRX2Net)
 
 
 def export_network(network: nn.Module, name: str, ranges: Ranges | None = None) -> ExportedNetwork:

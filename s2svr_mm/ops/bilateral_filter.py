@@ -46,7 +46,8 @@ def filter_flow(
         difference = (ref - warp(supp, flow, 'border')).abs_().mean(1, keepdim=True)
         # Not so small that none of nine counts.
         match = difference.div_(-match_sigma).exp_().clamp_min_(1e-4)
-    colors = ref / (2**0.5 * color_sigma)
+        # Of which the squared distance of two pixels is the exponent of their likeness.
+        colors = ref / (2**0.5 * color_sigma)
     for dilation in dilations:
         total, weighted = torch.zeros_like(match), torch.zeros_like(flow)
         maps = (_taps(x, dilation) for x in (colors, match, flow))

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PADDING_MODES = ('zeros', 'border')
-# Where an embedding bag beats F.grid_sample: on these devices, for maps of more channels.
+# An embedding bag beats F.grid_sample on these devices, for maps of at least so many channels.
 _BAG_DEVICES = ('cpu',)
-_BAG_CHANNELS = 4
+_MIN_BAG_CHANNELS = 5
 
 
 class FlowSampler:
@@ -24,7 +24,8 @@ class FlowSampler:
     sum is an embedding bag. For maps of many channels that is several times faster than
     ``F.grid_sample``, forwards and backwards: it reads channels_last maps as they lie in memory.
     Frames, whose few channels do not pay for the table, maps elsewhere, and those in a graph that
-    is exported to ONNX are sampled by ``F.grid_sample``.
+    is exported to ONNX are sampled by ``F.grid_sample``. What either needs is prepared by the first
+    call that needs it, in that call's gradient mode.
 
     Args:
         flow (Tensor): (n, 2, h, w), pixels, x first. The result at pixel p is the map at
@@ -44,7 +45,7 @@ class FlowSampler:
         n, _, h, w = flow.shape
         self.size = (n, h, w)
         self._padding_mode = padding_mode
-        self._has_bags = flow.device.type in _BAG_DEVICES and not torch.onnx.is_in_onnx_export()
+        self._may_use_bags = flow.device.type in _BAG_DEVICES and not torch.onnx.is_in_onnx_export()
         flow = flow if flow.dtype == torch.float64 else flow.float()
         self._x = flow[:, 0] + torch.arange(w, device=flow.device, dtype=flow.dtype)
         self._y = flow[:, 1] + torch.arange(h, device=flow.device, dtype=flow.dtype)[:, None]
@@ -81,7 +82,7 @@ class FlowSampler:
                 f'The maps to warp are {n} x {h} x {w} (n, h, w), but the flow is '
                 f'{" x ".join(map(str, self.size))}.'
             )
-        if self._has_bags and c > _BAG_CHANNELS:
+        if self._may_use_bags and c >= _MIN_BAG_CHANNELS:
             index, weight = self._taps
             rows = x.permute(0, 2, 3, 1).reshape(n * h * w, c)
             bags = F.embedding_bag(index, rows, mode='sum', per_sample_weights=weight.to(x.dtype))

@@ -7,10 +7,11 @@ from s2svr_mm.ops import warp as warping
 from s2svr_mm.ops.warp import FlowSampler, warp
 
 
-@pytest.fixture(params=['embedding bags', 'grid_sample'], autouse=True)
-def _both_ways(request, monkeypatch):
+@pytest.fixture(params=['embedding bags', 'grid_sample', 'by channels'], autouse=True)
+def _each_way(request, monkeypatch):
     """What a GPU does runs here too."""
-    monkeypatch.setattr(warping, '_BAG_CHANNELS', 0)
+    if request.param == 'embedding bags':
+        monkeypatch.setattr(warping, '_MIN_BAG_CHANNELS', 0)
     if request.param == 'grid_sample':
         monkeypatch.setattr(warping, '_BAG_DEVICES', ())
 

@@ -1,6 +1,6 @@
-# A small S2SVR, 2.9 M parameters, of which PWC-Lite has 2.2 M. Its flow was trained without labels
-# and is kept as it is, which nearly halves a step (0.45 s for 0.80). A
-# last stage may train it along, as that of s2svr_s_x4 did (s2svr_mm/weights/README.md).
+# A small S2SVR, at x4 with 2.9 M parameters, of which PWC-Lite has 2.2 M. Its flow was trained
+# without labels and is kept as it is, which nearly halves a step (0.45 s for 0.80). A last stage
+# may train it too (s2svr_mm/weights/README.md).
 _base_ = ['s2svr.py']
 
 model = dict(

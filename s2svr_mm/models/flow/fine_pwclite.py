@@ -158,8 +158,8 @@ class FinePWCLite(StrictInit):
         windows (Sequence[int]): Sides of the windows of the least-squares steps: before the decoder
             at 1/2, before the one at 1/1, and any number after it. 0 leaves a step and the filter
             after it out. Defaults to (9, 9, 9).
-        enlarged_windows (Sequence[int]): Of the last steps, on the frames enlarged twice. Defaults
-            to (11, 9).
+        enlarged_windows (Sequence[int]): Sides of the windows of the last steps, which see the
+            frames enlarged twice; () for none. Defaults to (11, 9).
         init_cfg (dict, optional): Initialization config, of all levels. Defaults to Kaiming's for
             what ``coarse`` has no weights for.
 

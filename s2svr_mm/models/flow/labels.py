@@ -79,7 +79,7 @@ class FlowLabeler(BaseModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the weights, the settings and the package's version."""
+        """Sixteen hexadecimal digits of a hash of weights, settings and the package's version."""
         digest = hashlib.sha256(f'{__version__} {self.label} {self._settings}'.encode())
         for name, value in self.state_dict().items():
             digest.update(name.encode() + value.cpu().numpy().tobytes())
