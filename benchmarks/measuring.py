@@ -152,6 +152,13 @@ class ConvolutionPeak:
         return self._flops / seconds
 
 
+def usable_cores() -> int:
+    """Count the processors that this process may use, which ``taskset`` limits."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def describe_machine(device: torch.device) -> dict[str, object]:
     """Return what the figures were measured on.
 
@@ -174,10 +181,9 @@ def describe_machine(device: torch.device) -> dict[str, object]:
         model = info.get('model name', model)
         found = info.get('flags', info.get('Features', '')).split()
         flags = [flag for flag in _CPU_FLAGS if flag in found]
-    usable = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count() or 1))
     machine: dict[str, object] = {
         'cpu': model,
-        'cores': len(usable(0)),
+        'cores': usable_cores(),
         'cpu flags': flags,
         'threads': torch.get_num_threads(),
         'memory GiB': round(

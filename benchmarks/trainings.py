@@ -76,10 +76,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Train what is missing and write the tables."""
+    from benchmarks.measuring import usable_cores
+
     args = parse_args()
     plan = json.loads(args.plan.read_text())
     trainings = trainings_of(plan, args.folder, args.seeds, args.rows)
-    train = functools.partial(result_of, threads=max(1, (os.cpu_count() or 1) // args.jobs))
+    train = functools.partial(result_of, threads=max(1, usable_cores() // args.jobs))
     with ThreadPoolExecutor(args.jobs) as pool:
         results = pd.DataFrame(pool.map(train, trainings))
     results.to_csv(args.folder / 'table.csv', index=False)
