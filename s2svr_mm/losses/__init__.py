@@ -1,12 +1,14 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Losses that train optical flow without labels."""
+"""Losses: of optical flow without labels, and PSNR."""
 
+from .clip_psnr import ClipPSNRLoss
 from .flow_distill import FlowDistillLoss
 from .photometric import PhotometricLoss, census_distance
 from .reduction import masked_mean
 from .smoothness import EdgeAwareSmoothnessLoss
 
 __all__ = [
+    'ClipPSNRLoss',
     'EdgeAwareSmoothnessLoss',
     'FlowDistillLoss',
     'PhotometricLoss',

@@ -1,0 +1,31 @@
+# The last stage of s2svr_s_deblur: clips that are sharp or hardly blurred count as much as strongly
+# blurred ones, in decibels, and not every camera moves. It starts from s2svr://s2svr_s_deblur.
+_base_ = ['s2svr_s_deblur.py']
+
+model = dict(pixel_loss=dict(_delete_=True, type='ClipPSNRLoss'))
+train_pipeline = [
+    dict(type='LoadClip'),
+    # By up to 2 pixels a frame: of the 16 at each side, none is left.
+    dict(type='FixedCrop', keys=['gt'], crop_size=(112, 112)),
+    dict(type='AddMotion', max_motion=2.0, prob=0.6, min_motion=0.2),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='AverageMotionBlur', num_frames=[1, 3, 5, 7, 7], stride=[1, 1, 5])],
+            [dict(type='AverageMotionBlur', num_frames=[3, 5], stride=[1, 3], in_between=7)],
+        ],
+        prob=[0.7, 0.3],
+    ),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
+    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
+    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.01, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=False, eta_min=1e-7, begin=100),
+]
+train_cfg = dict(max_iters=1500, val_interval=1500)
+load_from = 's2svr://s2svr_s_deblur'
