@@ -1,8 +1,6 @@
 # The last stage of s2svr_s_compress: H.264 and H.265 as people's files have them, beside x265 at a
-# constant QP; a decibel counts the same at all of them. It starts from s2svr://s2svr_s_compress.
+# constant QP. It starts from s2svr://s2svr_s_compress.
 _base_ = ['s2svr_s_compress.py']
-
-model = dict(pixel_loss=dict(_delete_=True, type='ClipPSNRLoss'))
 
 codecs = [
     dict(codec='libx264', weight=3, crf=(18, 40), presets=['veryfast', 'medium', 'slow']),

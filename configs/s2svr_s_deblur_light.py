@@ -9,12 +9,10 @@ train_pipeline = [
     dict(type='FixedCrop', keys=['gt'], crop_size=(112, 112)),
     dict(type='AddMotion', max_motion=2.0, prob=0.6, min_motion=0.2),
     dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='AverageMotionBlur', num_frames=[1, 3, 5, 7, 7], stride=[1, 1, 5])],
-            [dict(type='AverageMotionBlur', num_frames=[3, 5], stride=[1, 3], in_between=7)],
-        ],
-        prob=[0.7, 0.3],
+        type='AverageMotionBlur',
+        num_frames=[1, 3, 5, 7, 7],
+        stride=[1, 1, 5],
+        in_between=[0, 0, 7],
     ),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),

@@ -41,6 +41,7 @@ OTHERS = [
     's2svr_reds_h264',
     's2svr_s_x4_video',
     's2svr_s_deblur',
+    's2svr_s_deblur_light',
     's2svr_demo_distill',
     'basicvsr_s_x4',
     'basicvsr_s_compress',
@@ -55,7 +56,12 @@ OTHERS = [
 ]
 RESTORATION = TRAINED + OTHERS
 # Frames that are blurred into others, in training and in testing.
-BLURRED = dict(s2svr_clips_deblur=(2, 2), s2svr_s_deblur=(6, 2), basicvsr_s_deblur=(6, 2))
+BLURRED = dict(
+    s2svr_clips_deblur=(2, 2),
+    s2svr_s_deblur=(6, 2),
+    s2svr_s_deblur_light=(6, 2),
+    basicvsr_s_deblur=(6, 2),
+)
 BENCHMARKS = [f'{n}_benchmarks' for n in ('s2svr', 'basicvsr', 'iconvsr', 'basicvsr_pp')]
 
 

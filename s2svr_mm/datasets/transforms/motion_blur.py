@@ -34,7 +34,8 @@ class AverageMotionBlur(ClipDegradation):
         stride (int | Sequence[int]): Frames from one window to the next; ``num_frames`` makes them
             disjoint. Of several one is drawn for each clip; as clips then differ in length, a batch
             is one. Default: 1.
-        in_between (int): Interpolated frames between two neighbours. Default: 0.
+        in_between (int | Sequence[int]): Interpolated frames between two neighbours; of several one
+            is drawn for each clip. Default: 0.
     """
 
     def __init__(
@@ -42,16 +43,16 @@ class AverageMotionBlur(ClipDegradation):
         num_frames: int | Sequence[int] = 7,
         gamma: float | None = 2.2,
         stride: int | Sequence[int] = 1,
-        in_between: int = 0,
+        in_between: int | Sequence[int] = 0,
     ) -> None:
-        self.num_frames = tuple(num_frames) if isinstance(num_frames, Sequence) else (num_frames,)
+        self.num_frames = _all_of(num_frames)
         if any(n < 1 or n % 2 == 0 for n in self.num_frames):
             raise ConfigError(f'num_frames must be odd, so that one is the middle: {num_frames}.')
-        self.stride = tuple(stride) if isinstance(stride, Sequence) else (stride,)
-        if min(self.stride) < 1 or in_between < 0:
+        self.stride = _all_of(stride)
+        self.in_between = _all_of(in_between)
+        if min(self.stride) < 1 or min(self.in_between) < 0:
             raise ConfigError(f'Got stride={stride} (from 1) and in_between={in_between} (from 0).')
         self.gamma = gamma
-        self.in_between = in_between
 
     def degrade(self, frames: list[np.ndarray], results: dict) -> list[np.ndarray]:
         """Blur a clip; see the base class."""
@@ -61,11 +62,11 @@ class AverageMotionBlur(ClipDegradation):
                 f'{results.get("key", "The clip")}: {len(frames)} frames are fewer than the '
                 f'{longest} to average. Raise num_input_frames by {longest - 1}.'
             )
-        radius = self.num_frames[np.random.randint(len(self.num_frames))] // 2
-        stride = self.stride[np.random.randint(len(self.stride))]
+        radius, stride = _one_of(self.num_frames) // 2, _one_of(self.stride)
+        in_between = _one_of(self.in_between)
         middles = range(longest // 2, len(frames) - longest // 2, stride)
-        exposures = self._exposures([to_uint8(frame) for frame in frames])
-        step = self.in_between + 1
+        exposures = self._exposures([to_uint8(frame) for frame in frames], in_between)
+        step = in_between + 1
         blurred = []
         for middle in middles:
             window = exposures[(middle - radius) * step : (middle + radius) * step + 1]
@@ -75,12 +76,12 @@ class AverageMotionBlur(ClipDegradation):
                 results[name] = [results[name][i] for i in middles]
         return blurred
 
-    def _exposures(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+    def _exposures(self, frames: list[np.ndarray], in_between: int) -> list[np.ndarray]:
         """All frames with those in between, in linear light: float32 in [0, 1]."""
         table = np.linspace(0, 1, 256, dtype=np.float32) ** (self.gamma or 1.0)
         exposures = [table[frames[0]]]
         for first, second in pairwise(frames):
-            exposures += [table[f] for f in frames_between(first, second, self.in_between)]
+            exposures += [table[f] for f in frames_between(first, second, in_between)]
             exposures.append(table[second])
         return exposures
 
@@ -92,6 +93,14 @@ class AverageMotionBlur(ClipDegradation):
             f'{type(self).__name__}(num_frames={self.num_frames}, gamma={self.gamma}, '
             f'stride={self.stride}, in_between={self.in_between})'
         )
+
+
+def _all_of(choice: int | Sequence[int]) -> tuple[int, ...]:
+    return tuple(choice) if isinstance(choice, Sequence) else (choice,)
+
+
+def _one_of(choices: tuple[int, ...]) -> int:
+    return choices[np.random.randint(len(choices))]
 
 
 def frames_between(first: np.ndarray, second: np.ndarray, count: int) -> list[np.ndarray]:
