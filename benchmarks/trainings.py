@@ -40,6 +40,7 @@ class Training:
         options (tuple[str, ...]): Options of the config, ``key=value``.
         seed (int): Seed.
         folder (Path): Its work directory.
+        amp (bool): Whether it is trained in bfloat16.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Training:
     options: tuple[str, ...]
     seed: int
     folder: Path
+    amp: bool = False
 
     @property
     def command(self) -> list[str]:
@@ -54,8 +56,18 @@ class Training:
         options = (*self.options, f'randomness.seed={self.seed}')
         return [
             *(sys.executable, str(CHECKOUT / 'tools' / 'train.py'), str(CHECKOUT / self.config)),
-            *('--resume', '--work-dir', str(self.folder), '--cfg-options', *options),
+            *('--resume', '--work-dir', str(self.folder), *self._flags),
+            *('--cfg-options', *options),
         ]
+
+    @property
+    def recipe(self) -> list[str]:
+        """What a result is kept with."""
+        return [self.config, *self._flags, *self.options]
+
+    @property
+    def _flags(self) -> list[str]:
+        return ['--amp'] if self.amp else []
 
     @property
     def result(self) -> Path:
@@ -70,6 +82,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('folder', type=Path, help='folder of the trainings, of table.csv and .md')
     parser.add_argument('--seeds', type=int, nargs='+', help="instead of the plan's")
     parser.add_argument('--rows', nargs='+', help='names of the rows to train (default: all)')
+    parser.add_argument('--amp', action='store_true', help='train in bfloat16, as s2svr train does')
     parser.add_argument('--jobs', type=int, default=1, help='trainings at a time (default: 1)')
     return parser.parse_args()
 
@@ -80,7 +93,7 @@ def main() -> None:
 
     args = parse_args()
     plan = json.loads(args.plan.read_text())
-    trainings = trainings_of(plan, args.folder, args.seeds, args.rows)
+    trainings = trainings_of(plan, args.folder, args.seeds, args.rows, args.amp)
     train = functools.partial(result_of, threads=max(1, usable_cores() // args.jobs))
     with ThreadPoolExecutor(args.jobs) as pool:
         results = pd.DataFrame(pool.map(train, trainings))
@@ -91,17 +104,21 @@ def main() -> None:
 
 
 def trainings_of(
-    plan: Mapping[str, Any], folder: Path, seeds: list[int] | None, rows: list[str] | None
+    plan: Mapping[str, Any],
+    folder: Path,
+    seeds: list[int] | None,
+    rows: list[str] | None,
+    amp: bool = False,
 ) -> list[Training]:
     """List the trainings of a plan, all rows with the first seed before any with the second.
 
     Args:
         plan (Mapping[str, Any]): ``rows``, each with an ``options`` and perhaps a ``config`` of its
-            own, and ``config``, ``options`` and ``seeds`` of all. ``{seed}`` in an option stands
-            for the seed.
+            own, and ``config``, ``options`` and ``seeds`` of all.
         folder (Path): Folder of the trainings.
         seeds (list[int] | None): Seeds instead of the plan's.
         rows (list[str] | None): Names of the rows that are wanted; None for all.
+        amp (bool): Whether they are trained in bfloat16. Defaults to False.
 
     Returns:
         list[Training]: The trainings.
@@ -113,12 +130,10 @@ def trainings_of(
         Training(
             name,
             row.get('config', plan.get('config')),
-            tuple(
-                option.replace('{seed}', str(seed))
-                for option in (*plan.get('options', ()), *row.get('options', ()))
-            ),
+            (*plan.get('options', ()), *row.get('options', ())),
             seed,
             folder / f'{name}_{seed}',
+            amp,
         )
         for seed in seeds or plan['seeds']
         for name, row in plan['rows'].items()
@@ -136,13 +151,12 @@ def result_of(training: Training, threads: int) -> dict[str, Any]:
     Returns:
         dict[str, Any]: The columns of the table.
     """
-    recipe = [training.config, *training.options]
     if training.result.is_file():
         kept = json.loads(training.result.read_text())
-        if kept['recipe'] != recipe:
+        if kept['recipe'] != training.recipe:
             raise SystemExit(
-                f'{training.folder} was trained by {kept["recipe"]}, not by {recipe}: remove it or '
-                'give another folder.'
+                f'{training.folder} was trained by {kept["recipe"]}, not by {training.recipe}: '
+                'remove it or give another folder.'
             )
         return kept['figures']
     training.folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +172,7 @@ def result_of(training: Training, threads: int) -> dict[str, Any]:
         **dict(zip(_COLUMNS, (training.name, training.seed, *arithmetic(training)), strict=False)),
         **measured(training.folder),
     }
-    training.result.write_text(json.dumps(dict(recipe=recipe, figures=figures), indent=1))
+    training.result.write_text(json.dumps(dict(recipe=training.recipe, figures=figures), indent=1))
     print(f'{training.name}, seed {training.seed}: {figures}', file=sys.stderr, flush=True)
     return figures
 

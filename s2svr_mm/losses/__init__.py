@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""Losses: of optical flow without labels, and PSNR."""
+"""Losses for optical flow without labels, and a PSNR loss for restoration."""
 
 from .clip_psnr import ClipPSNRLoss
 from .flow_distill import FlowDistillLoss

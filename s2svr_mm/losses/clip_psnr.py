@@ -10,16 +10,17 @@ from ..errors import ConfigError
 
 @MODELS.register_module()
 class ClipPSNRLoss(nn.Module):
-    """Minus the PSNR of the frames of clips, as HINet is trained (Chen et al., CVPRW 2021).
+    """Negative PSNR, averaged over the frames of clips, as HINet has it (Chen et al., CVPRW 2021).
 
-    A decibel counts the same in a clip that is nearly perfect as in a bad one, where the squared
-    error and its relatives hardly see the former. (mmagic's ``PSNRLoss`` takes single frames and
-    has no ceiling but at 80 dB.)
+    A decibel counts the same in nearly perfect and in bad frames; under the squared error the
+    former hardly contribute. (mmagic's ``PSNRLoss`` takes (n, c, h, w) only, and its fixed 1e-8
+    amounts to a ceiling of 80 dB.)
 
     Args:
-        loss_weight (float): Weight. Defaults to 0.005: per squared error, 22 at 30 dB.
-        ceiling (float): PSNR in dB, by which the mean squared error is raised, so that what is
-            better hardly counts. Defaults to 50.0.
+        loss_weight (float): Weight. Defaults to 0.005, whose gradient at 30 dB is that of 22 times
+            the mean squared error.
+        ceiling (float): PSNR in dB. The squared error that corresponds to it is added to that of
+            each frame, so that better frames hardly count. Defaults to 50.0.
     """
 
     def __init__(self, loss_weight: float = 0.005, ceiling: float = 50.0) -> None:
@@ -37,8 +38,15 @@ class ClipPSNRLoss(nn.Module):
             truth (Tensor): The same shape.
 
         Returns:
-            Tensor: A scalar, ``loss_weight`` times the mean over frames of 10 log10 of the squared
-            error; negative.
+            Tensor: A scalar, ``loss_weight`` times the mean over frames of ``10 log10(error +
+            10^(-ceiling / 10))`` with a frame's mean squared error.
+
+        Raises:
+            ValueError: If the shapes differ.
         """
+        if restored.shape != truth.shape:
+            raise ValueError(
+                f'Frames of {tuple(restored.shape)} have a ground truth of {tuple(truth.shape)}.'
+            )
         errors = (restored.float() - truth.float()).square().mean(dim=(-3, -2, -1))
         return self.loss_weight * 10 * (errors + self.floor).log10().mean()

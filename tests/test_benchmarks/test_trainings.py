@@ -22,16 +22,20 @@ def test_every_row_is_trained_with_every_seed():
         config='a.py',
         options=['x=1'],
         seeds=[0, 1],
-        rows=dict(one=dict(options=['y={seed}']), two=dict(config='b.py')),
+        rows=dict(one=dict(options=['y=2']), two=dict(config='b.py')),
     )
     trainings = trainings_of(plan, Path('w'), None, None)
     assert [(t.name, t.seed, t.config, t.options, str(t.folder)) for t in trainings] == [
-        ('one', 0, 'a.py', ('x=1', 'y=0'), 'w/one_0'),
+        ('one', 0, 'a.py', ('x=1', 'y=2'), 'w/one_0'),
         ('two', 0, 'b.py', ('x=1',), 'w/two_0'),
-        ('one', 1, 'a.py', ('x=1', 'y=1'), 'w/one_1'),
+        ('one', 1, 'a.py', ('x=1', 'y=2'), 'w/one_1'),
         ('two', 1, 'b.py', ('x=1',), 'w/two_1'),
     ]
     assert 'randomness.seed=1' in trainings[2].command
+    assert '--amp' not in trainings[0].command
+    (amp,) = trainings_of(plan, Path('w'), [0], ['one'], amp=True)
+    assert '--amp' in amp.command
+    assert amp.recipe != trainings[0].recipe
     assert [t.name for t in trainings_of(plan, Path('w'), [7], ['two'])] == ['two']
     with pytest.raises(SystemExit, match=r"no row \['three'\], but \['one', 'two'\]"):
         trainings_of(plan, Path('w'), None, ['three'])

@@ -34,8 +34,8 @@ class AverageMotionBlur(ClipDegradation):
         stride (int | Sequence[int]): Frames from one window to the next; ``num_frames`` makes them
             disjoint. Of several one is drawn for each clip; as clips then differ in length, a batch
             is one. Default: 1.
-        in_between (int | Sequence[int]): Interpolated frames between two neighbours; of several one
-            is drawn for each clip. Default: 0.
+        in_between (int | Sequence[int]): Number of frames interpolated between two neighbours; of
+            several one is drawn for each clip. Default: 0.
     """
 
     def __init__(
