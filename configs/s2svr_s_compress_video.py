@@ -22,10 +22,7 @@ train_pipeline = [
     ),
     # Compressed alone, small patches would have more of what comes in over the border.
     dict(type='FixedCrop', keys=['img', 'gt'], crop_size=(80, 80)),
-    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
-    dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='PackInputs'),
+    *_base_.train_pipeline[-4:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
