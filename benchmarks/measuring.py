@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s2svr_mm.cli.workers import usable_cores
 from s2svr_mm.restoration.predictor import Predictor
 from s2svr_mm.utils.devices import computes_bfloat16
 from s2svr_mm.utils.memory import measure_peak
@@ -150,13 +151,6 @@ class ConvolutionPeak:
             seconds = min(seconds_of(convolve, self._device) for _ in range(runs + 1))
         self.best = max(self.best, self._flops / seconds)
         return self._flops / seconds
-
-
-def usable_cores() -> int:
-    """Count the processors that this process may use, which ``taskset`` limits."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def describe_machine(device: torch.device) -> dict[str, object]:

@@ -89,7 +89,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Train what is missing and write the tables."""
-    from benchmarks.measuring import usable_cores
+    from s2svr_mm.cli.workers import usable_cores
 
     args = parse_args()
     plan = json.loads(args.plan.read_text())

@@ -2,10 +2,10 @@
 """``s2svr prepare-data``: lay out a data set as the configs expect it."""
 
 import argparse
-import os
 from pathlib import Path
 
 from .arguments import whole_number
+from .workers import usable_cores
 
 # Those of datasets/preparation/recipes.py, whose import takes seconds.
 PUBLISHED = {
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_argument(
         '--workers',
         type=whole_number(1, 1024),
-        default=os.cpu_count(),
+        default=usable_cores(),
         metavar='N',
-        help='processes (default: all cores)',
+        help='processes (default: one for each processor it may use)',
     )
     # So that it may follow NAME, as the other options do.
     common.add_argument(

@@ -49,6 +49,13 @@ class Place(NamedTuple):
     local_processes: int
 
 
+def usable_cores() -> int:
+    """Count the processors that this process may use, which ``taskset`` or a scheduler limits."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def device_list(text: str) -> list[str]:
     """Parse devices, such as 'cuda:0,cuda:1' or '2xcpu', into one for each process."""
     devices: list[str] = []
@@ -177,7 +184,7 @@ def run_on(
 def _share_processors(count: int) -> None:
     """Leave to each process its share of the processors, unless the user has said otherwise."""
     if 'OMP_NUM_THREADS' not in os.environ:
-        threads = max((os.cpu_count() or 1) // count, 1)
+        threads = max(usable_cores() // count, 1)
         os.environ['OMP_NUM_THREADS'] = str(threads)
         if 'torch' in sys.modules:
             sys.modules['torch'].set_num_threads(threads)

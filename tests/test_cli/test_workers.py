@@ -11,7 +11,7 @@ from helpers.tool_process import CHECKOUT
 from helpers.videos import write_movie
 
 from s2svr_mm.cli import main
-from s2svr_mm.cli.workers import Place, device_list, device_of, place_of, run_on
+from s2svr_mm.cli.workers import Place, device_list, device_of, place_of, run_on, usable_cores
 from s2svr_mm.errors import ConfigError
 
 WINDOWS = ('--window', '6', '--overlap', '4', '--tile', '0', '--segment', '4', '--quiet')
@@ -23,6 +23,17 @@ def test_device_list():
     for wrong in ('', '0xcpu', 'cpu:', '2x', 'x2', 'cpu 2', '999xcpu', 'cpu,,cpu'):
         with pytest.raises(argparse.ArgumentTypeError, match=r'2xcpu|1 to 256'):
             device_list(wrong)
+
+
+@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='the system has no such limit')
+def test_usable_cores():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert usable_cores() == len(allowed)
 
 
 def slurm_of_three_nodes(rank, local_rank, node):
