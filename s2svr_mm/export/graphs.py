@@ -19,8 +19,9 @@ from ..models.flow.adaptors import SPyNet, ZeroFlow
 from ..models.flow.estimators import resize_input
 from ..models.flow.fine_pwclite import FinePWCLite
 from ..models.flow.pwclite import PWCLite
-from ..models.s2svr_net import Decoder, S2SVRNet
+from ..models.s2svr_net import S2SVRNet
 from ..models.s2svr_plus_net import S2SVRPlusNet
+from ..ops.brightness import keep_brightness
 from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import shuffle, unshuffle, unshuffle_flow
 from ..ops.resize_flow import resize_flow
@@ -144,7 +145,7 @@ def graphs_of(network: S2SVRNet) -> dict[str, Graph]:
         inputs['details'] = (1, 3 * factor**2, True)
         graphs |= _detail_graphs(details)
     graphs['decoder'] = Graph(
-        DecoderStep(network.decoder, tuple(inputs), factor),
+        DecoderStep(network, tuple(inputs)),
         inputs,
         ('restored', 'next_feedback', 'next_states'),
     )
@@ -258,11 +259,14 @@ class UpperLayerStep(nn.Module):
 class DecoderStep(nn.Module):
     """A step of the decoder: attention, reconstruction and feedback."""
 
-    def __init__(self, decoder: Decoder, inputs: Sequence[str], factor: int) -> None:
+    def __init__(self, network: S2SVRNet, inputs: Sequence[str]) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder = network.decoder
         self.inputs = inputs
-        self.warp = WarpStep(factor)
+        self.warp = WarpStep(_unshuffle_of(network))
+        self.brightness_window = (
+            network.brightness_window if isinstance(network, S2SVRPlusNet) else None
+        )
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the restored frame, what the next step reads of it, and the new states."""
@@ -272,15 +276,17 @@ class DecoderStep(nn.Module):
         x = torch.cat((given['feedback'], given['states']), dim=1)
         x, *states = self.warp(x, given['flow']).chunk(1 + layers, dim=1)
         frame = unshuffle(given['frame'], factor)
-        if 'details' in given:
-            frame = frame + given['details']
+        detailed = frame + given['details'] if 'details' in given else frame
         values: Sequence[Tensor] = ()
         if 'neighbours' in given:
             values = given['neighbours'].split(1)
-        restored, *states = self.decoder.step(frame, x, states, values, [1] * len(values))
+        restored, *states = self.decoder.step(detailed, x, states, values, [1] * len(values))
+        feedback = self.decoder.feedback(restored)
+        if self.brightness_window is not None:
+            restored = keep_brightness(restored, frame, self.brightness_window)
         height, width = given['frame'].shape[-2:]
         whole = shuffle(restored, factor)[..., : scale * height, : scale * width]
-        return whole, self.decoder.feedback(restored), torch.cat(states, dim=1)
+        return whole, feedback, torch.cat(states, dim=1)
 
 
 class AlignNear(nn.Module):

@@ -8,6 +8,7 @@ from mmagic.registry import MODELS
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..ops.brightness import keep_brightness
 from ..ops.lucas_kanade import refine_flow
 from ..ops.pixel_unshuffle import shuffle, unshuffle, unshuffle_flow
 from ..ops.warp import FlowSampler
@@ -19,7 +20,7 @@ from .slim_heads import SlimFeedbackHead, SlimOutputHead
 
 @MODELS.register_module()
 class S2SVRPlusNet(S2SVRNet):
-    """S2SVR on unshuffled frames, with refined flow and a detail branch; each on if configured.
+    """S2SVR with what small networks need; each option is off unless it is configured.
 
     Args:
         mid_channels (int): See :class:`S2SVRNet`. Defaults to 64.
@@ -40,6 +41,9 @@ class S2SVRPlusNet(S2SVRNet):
         slim_heads (bool): Whether the decoder's heads are :class:`.SlimOutputHead` and
             :class:`.SlimFeedbackHead`, which leave more arithmetic to the recurrence. Defaults to
             False.
+        brightness_window (int, optional): Side of the windows, odd, in pixels, of unshuffled
+            frames in their squares, in which the mean of a restored frame is that of the input
+            (:func:`.keep_brightness`). Defaults to None: it may change.
         **kwargs: Further arguments of :class:`S2SVRNet`.
 
     Raises:
@@ -58,6 +62,7 @@ class S2SVRPlusNet(S2SVRNet):
         refine_flow: bool = False,
         detail_branch: dict | None = None,
         slim_heads: bool = False,
+        brightness_window: int | None = None,
         **kwargs: Any,
     ) -> None:
         if unshuffle not in (1, 2, 4) or (unshuffle > 1 and scale > 1):
@@ -69,6 +74,8 @@ class S2SVRPlusNet(S2SVRNet):
             raise ConfigError(f'detail_branch needs a scale of 1, but got scale={scale}.')
         if isinstance(flow_input_size, int) and flow_input_size < 1:
             raise ConfigError(f'flow_input_size must be at least 1, but got {flow_input_size}.')
+        if brightness_window is not None and (brightness_window < 1 or brightness_window % 2 == 0):
+            raise ConfigError(f'brightness_window must be odd, but got {brightness_window}.')
         channels = 3 * unshuffle**2
         super().__init__(
             mid_channels, num_blocks, num_layers, scale, frame_channels=channels, **kwargs
@@ -76,6 +83,7 @@ class S2SVRPlusNet(S2SVRNet):
         self.unshuffle = unshuffle
         self.flow_input_size = flow_input_size
         self.refine_flow = refine_flow
+        self.brightness_window = brightness_window
         if slim_heads:
             self.decoder.output = SlimOutputHead(mid_channels, scale, channels)
             self.decoder.feedback = SlimFeedbackHead(mid_channels, scale, channels)
@@ -109,11 +117,16 @@ class S2SVRPlusNet(S2SVRNet):
             for direction in directions
         )
         encoded, states = self.encoder(frames, to_next, to_previous, self.with_cp, self._make_list)
+        detailed = list(frames)
         if self.details is not None:
             for i in range(len(clip)):
                 args = (i, clip, *directions)
-                frames[i] = frames[i] + maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
-        restored = self.decoder(frames, encoded, states, to_next, to_previous, self.with_cp)
+                details = maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
+                detailed[i] = frames[i] + details
+        restored = self.decoder(detailed, encoded, states, to_next, to_previous, self.with_cp)
+        if self.brightness_window is not None:
+            for i, frame in enumerate(frames):
+                restored[i] = keep_brightness(restored[i], frame, self.brightness_window)
         whole = shuffle(torch.stack(restored, dim=1), self.unshuffle)
         return whole[..., : self.scale * h, : self.scale * w]
 

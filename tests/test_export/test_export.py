@@ -79,7 +79,7 @@ def test_bundled_networks(name):
         (S2SVRNet, dict(num_layers=3, scale=2, attention_radius=2)),
         (S2SVRNet, dict(num_layers=1, scale=1)),
         (S2SVRNet, dict(num_layers=2, scale=1, attention_radius=0, flow_input_size=(20, 24))),
-        (S2SVRPlusNet, dict(num_layers=2, scale=4, slim_heads=True)),
+        (S2SVRPlusNet, dict(num_layers=2, scale=4, slim_heads=True, brightness_window=5)),
         (
             S2SVRPlusNet,
             dict(
@@ -87,6 +87,7 @@ def test_bundled_networks(name):
                 scale=1,
                 unshuffle=4,
                 refine_flow=True,
+                brightness_window=3,
                 detail_branch=dict(num_blocks=1, aligned=3, in_place=2),
             ),
         ),

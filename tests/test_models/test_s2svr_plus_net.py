@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from s2svr_mm.errors import ConfigError
 from s2svr_mm.models import S2SVRPlusNet
 from s2svr_mm.utils.profiling import count_macs
 
@@ -117,3 +118,31 @@ def test_slim_heads_cost_less():
     assert macs(4) - macs(4, slim_heads=True) == 18 * 32 * 9 * (
         32 * 128 + 128 * 64 + 64 * 48 - 32 * 64 - 64 * 48
     )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(scale=1, unshuffle=2, detail_branch=dict(num_blocks=1)),
+        dict(scale=2, slim_heads=True),
+        dict(scale=4),
+    ],
+)
+def test_brightness_stays_where_it_is_asked_to(options):
+    torch.manual_seed(0)
+    net = S2SVRPlusNet(
+        8, 1, 2, flow_estimator=dict(type='ZeroFlow'), brightness_window=9, **options
+    )
+    with torch.no_grad():
+        net.decoder.output.convs[-1].bias.fill_(0.1)
+    lqs = torch.full((1, 3, 3, 17, 22), 0.4)
+    lqs[:, 1] = 0.6
+    assert (net(lqs).mean((3, 4)) - lqs.mean((3, 4))).abs().max() < 0.002
+    net.brightness_window = None
+    assert (net(lqs).mean((3, 4)) - lqs.mean((3, 4))).abs().min() > 0.05
+
+
+@pytest.mark.parametrize('window', [0, 4, -3])
+def test_brightness_window_is_odd(window):
+    with pytest.raises(ConfigError, match='brightness_window must be odd'):
+        S2SVRPlusNet(8, 1, 2, brightness_window=window)

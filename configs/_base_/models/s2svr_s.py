@@ -9,6 +9,7 @@ model = dict(
         mid_channels=32,
         num_blocks=2,
         num_layers=2,
+        brightness_window=17,
         flow_estimator=dict(
             normalize_features=True,
             init_cfg=dict(type='Pretrained', checkpoint='s2svr://flow_pwclite'),

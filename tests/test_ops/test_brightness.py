@@ -1,0 +1,41 @@
+# Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
+import pytest
+import torch
+from torch.nn import functional
+
+from s2svr_mm.ops.brightness import keep_brightness, window_means
+from s2svr_mm.ops.pixel_unshuffle import shuffle, unshuffle
+
+
+@pytest.mark.parametrize('window', [1, 5, 33])
+def test_window_means_are_those_of_a_pooling_that_ignores_what_lies_outside(window):
+    x = torch.rand(2, 3, 14, 23)
+    expected = functional.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+    torch.testing.assert_close(window_means(x, window), expected)
+
+
+@pytest.mark.parametrize('scale', [1, 2, 4])
+def test_a_change_of_all_pixels_is_taken_back(scale):
+    frames = torch.rand(2, 3, 12, 17)
+    enlarged = functional.interpolate(frames, scale_factor=scale, mode='nearest')
+    change = torch.tensor([0.1, -0.05, 0.02]).view(3, 1, 1)
+    torch.testing.assert_close(keep_brightness(enlarged + change, frames, 5), enlarged)
+
+
+def test_detail_within_a_window_stays():
+    frames = torch.full((1, 3, 40, 40), 0.5)
+    detail = 0.2 * (-1.0) ** torch.arange(40).expand(1, 3, 40, 40)
+    left = keep_brightness(frames + detail, frames, 9) - frames
+    # A window of nine pixels has one more of one sign than of the other.
+    assert (left - detail).abs()[..., 4:-4].max() <= 0.2 / 9 + 1e-6
+    assert left.mean().abs() < 1e-3
+
+
+@pytest.mark.parametrize('factor', [2, 4])
+def test_squares_of_pixels_share_a_correction(factor):
+    frames, restored = torch.rand(2, 1, 3, 24, 32)
+    small = [unshuffle(x, factor) for x in (restored, frames)]
+    taken = restored - shuffle(keep_brightness(*small, 3), factor)
+    squares = functional.avg_pool2d(restored - frames, factor)
+    expected = functional.interpolate(window_means(squares, 3), scale_factor=factor)
+    torch.testing.assert_close(taken, expected)
