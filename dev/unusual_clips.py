@@ -121,6 +121,18 @@ def dark(frames: Frames, scale: int) -> tuple[Frames, Frames]:
     return compressed([0.06 * frame for frame in frames], scale)
 
 
+def frozen(frames: Frames, scale: int) -> tuple[Frames, Frames]:
+    """Repeat the first frame; at scale 1 compressed at CRF 32."""
+    still = [frames[0]] * len(frames)
+    return compressed(still, 1, 32) if scale == 1 else (still, downsample(still, scale))
+
+
+def fading(frames: Frames, scale: int) -> tuple[Frames, Frames]:
+    """Darken by 0.6 % more with each frame; at scale 1 compressed at CRF 32."""
+    darker = [frame * (1 - 0.006 * i) for i, frame in enumerate(frames)]
+    return compressed(darker, 1, 32) if scale == 1 else (darker, downsample(darker, scale))
+
+
 def text(count: int, side: int) -> Frames:
     """Draw a page of text that scrolls by three pixels a frame."""
     words = _TEXT.split()
@@ -158,6 +170,8 @@ KINDS: dict[str, Callable[[Frames, int], tuple[Frames, Frames]]] = {
     'grain': grainy,
     'interlaced': interlaced,
     'dark': dark,
+    'frozen': frozen,
+    'fading': fading,
 }
 
 

@@ -23,7 +23,7 @@ def test_sets_for_compare(tmp_path, monkeypatch, scale):
     options = ['--scale', str(scale), '--frames', '3', '--side', '64']
     monkeypatch.setattr(sys, 'argv', [script, str(tmp_path / 'clips'), str(out), *options])
     runpy.run_path(script, run_name='__main__')
-    kinds = {'crf40', 'noise', 'grain', 'interlaced', 'dark', 'text', 'drawing'}
+    kinds = {'crf40', 'noise', 'grain', 'interlaced', 'dark', 'frozen', 'fading', 'text', 'drawing'}
     assert {path.name for path in out.iterdir() if path.name[0] != '.'} >= kinds
     pairs = {}
     for kind in kinds:
@@ -34,6 +34,9 @@ def test_sets_for_compare(tmp_path, monkeypatch, scale):
     for kind in ('crf40', 'noise', 'grain', 'interlaced'):
         np.testing.assert_array_equal(pairs[kind][0], clip[:3])
     assert pairs['dark'][0].max() <= 16
+    np.testing.assert_array_equal(pairs['frozen'][0], clip[[0, 0, 0]])
+    brightness = pairs['fading'][0].mean((1, 2, 3)) / clip[:3].mean((1, 2, 3))
+    np.testing.assert_allclose(brightness, [1, 0.994, 0.988], atol=0.004)
     if scale == 1:
         noise = pairs['noise'][1] - clip[:3].astype(float)
         assert 15 < noise.std() < 26
