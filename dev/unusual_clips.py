@@ -122,15 +122,18 @@ def dark(frames: Frames, scale: int) -> tuple[Frames, Frames]:
 
 
 def frozen(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Repeat the first frame; at scale 1 compressed at CRF 32."""
-    still = [frames[0]] * len(frames)
-    return compressed(still, 1, 32) if scale == 1 else (still, downsample(still, scale))
+    """Repeat the first frame."""
+    return downsampled_or_compressed([frames[0]] * len(frames), scale)
 
 
 def fading(frames: Frames, scale: int) -> tuple[Frames, Frames]:
-    """Darken by 0.6 % more with each frame; at scale 1 compressed at CRF 32."""
-    darker = [frame * (1 - 0.006 * i) for i, frame in enumerate(frames)]
-    return compressed(darker, 1, 32) if scale == 1 else (darker, downsample(darker, scale))
+    """Darken by 0.6 % from frame to frame."""
+    return downsampled_or_compressed([f * 0.994**i for i, f in enumerate(frames)], scale)
+
+
+def downsampled_or_compressed(frames: Frames, scale: int) -> tuple[Frames, Frames]:
+    """Downsample, or at scale 1 compress at CRF 32."""
+    return compressed(frames, 1, 32) if scale == 1 else (frames, downsample(frames, scale))
 
 
 def text(count: int, side: int) -> Frames:

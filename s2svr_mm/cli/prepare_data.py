@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, 1024),
         default=usable_cores(),
         metavar='N',
-        help='processes (default: one for each processor it may use)',
+        help='processes (default: one for each processor that this one may use)',
     )
     # So that it may follow NAME, as the other options do.
     common.add_argument(

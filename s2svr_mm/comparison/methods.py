@@ -153,7 +153,6 @@ class NetworkMethod(Method):
     def fingerprint(self) -> dict[str, Any]:
         """See :class:`Method`."""
         return {
-            'version': __version__,
             'config': hashlib.sha256(self._generator.encode()).hexdigest(),
             **self.restorer.fingerprint(),
         }

@@ -282,8 +282,7 @@ class DecoderStep(nn.Module):
             values = given['neighbours'].split(1)
         restored, *states = self.decoder.step(detailed, x, states, values, [1] * len(values))
         feedback = self.decoder.feedback(restored)
-        if self.brightness_window is not None:
-            restored = keep_brightness(restored, frame, self.brightness_window)
+        restored = keep_brightness(restored, frame, scale, self.brightness_window)
         height, width = given['frame'].shape[-2:]
         whole = shuffle(restored, factor)[..., : scale * height, : scale * width]
         return whole, feedback, torch.cat(states, dim=1)

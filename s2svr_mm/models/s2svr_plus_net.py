@@ -41,9 +41,9 @@ class S2SVRPlusNet(S2SVRNet):
         slim_heads (bool): Whether the decoder's heads are :class:`.SlimOutputHead` and
             :class:`.SlimFeedbackHead`, which leave more arithmetic to the recurrence. Defaults to
             False.
-        brightness_window (int, optional): Side of the windows, odd, in pixels, of unshuffled
-            frames in their squares, in which the mean of a restored frame is that of the input
-            (:func:`.keep_brightness`). Defaults to None: it may change.
+        brightness_window (int, optional): Side, odd, in pixels of the input (in squares if
+            ``unshuffle`` > 1), of the window over which restored frames keep the mean colour of the
+            input (:func:`.keep_brightness`). Defaults to None: they need not.
         **kwargs: Further arguments of :class:`S2SVRNet`.
 
     Raises:
@@ -75,7 +75,9 @@ class S2SVRPlusNet(S2SVRNet):
         if isinstance(flow_input_size, int) and flow_input_size < 1:
             raise ConfigError(f'flow_input_size must be at least 1, but got {flow_input_size}.')
         if brightness_window is not None and (brightness_window < 1 or brightness_window % 2 == 0):
-            raise ConfigError(f'brightness_window must be odd, but got {brightness_window}.')
+            raise ConfigError(
+                f'brightness_window must be odd and positive, but got {brightness_window}.'
+            )
         channels = 3 * unshuffle**2
         super().__init__(
             mid_channels, num_blocks, num_layers, scale, frame_channels=channels, **kwargs
@@ -117,16 +119,14 @@ class S2SVRPlusNet(S2SVRNet):
             for direction in directions
         )
         encoded, states = self.encoder(frames, to_next, to_previous, self.with_cp, self._make_list)
-        detailed = list(frames)
         if self.details is not None:
             for i in range(len(clip)):
                 args = (i, clip, *directions)
-                details = maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
-                detailed[i] = frames[i] + details
-        restored = self.decoder(detailed, encoded, states, to_next, to_previous, self.with_cp)
-        if self.brightness_window is not None:
-            for i, frame in enumerate(frames):
-                restored[i] = keep_brightness(restored[i], frame, self.brightness_window)
+                frames[i] = frames[i] + maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
+        restored = self.decoder(frames, encoded, states, to_next, to_previous, self.with_cp)
+        for i, frame in enumerate(clip):
+            frame = unshuffle(frame, self.unshuffle)
+            restored[i] = keep_brightness(restored[i], frame, self.scale, self.brightness_window)
         whole = shuffle(torch.stack(restored, dim=1), self.unshuffle)
         return whole[..., : self.scale * h, : self.scale * w]
 

@@ -1,6 +1,7 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
 """One clip through a network: device, type, padding, flips, scale, and a check of the result."""
 
+import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,8 @@ from .cost import NetworkCost, measure_cost
 from .offload import NEAR, MainMemory
 from .transfers import transfers_to
 
+# Options of a module that are compared by their values.
+_PLAIN = (bool, int, float, str, tuple, type(None))
 # The greatest value of each type of frame; floating point frames are in [0, 255].
 PEAK = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 255}
 # What torch computes in, and what other back ends do.
@@ -93,8 +96,14 @@ class Predictor:
         return scale_of(self.network)
 
     def fingerprint(self) -> str:
-        """Hash of all the weights."""
-        return weights_digest(self.network)
+        """Hash of all the weights, and of the options of modules, which weights do not show."""
+        options = [
+            (name, key, value)
+            for name, module in self.network.named_modules()
+            for key, value in sorted(vars(module).items())
+            if key[0] != '_' and key != 'training' and isinstance(value, _PLAIN)
+        ]
+        return hashlib.sha256(f'{weights_digest(self.network)} {options}'.encode()).hexdigest()
 
     def check_backend(self, backend: str, dtype: str = 'float32') -> None:
         """Check that a back end can run the network.

@@ -25,7 +25,6 @@ from ..models.zoo import load_model
 from ..utils.files import disk_errors
 from ..utils.memory import peak_device_memory, peak_host_memory
 from ..utils.output_state import OutputState
-from ..version import __version__
 from .checks import Target, check_outputs, checked_range
 from .claims import Arrival, Claims, FinishedElsewhereError, Worker, assembling
 from .options import OutputOptions
@@ -347,7 +346,6 @@ def _kept(parts: ResumeFolder) -> AbstractContextManager[None]:
 def _arguments(restorer: VideoRestorer, stretch: Stretch, options: OutputOptions) -> dict[str, Any]:
     """All that the result depends on, but for the frames."""
     return {
-        'version': __version__,
         'first frame': stretch.start,
         'resize': stretch.resize,
         'fps': str(stretch.reader.info.rate),

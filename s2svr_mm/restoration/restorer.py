@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import DataError
 from ..export.backends import EXTRAS
 from ..export.quantization import bundled_ranges
+from ..version import __version__
 from .defaults import TILE_OVERLAP
 from .planning import CHECK_FRAMES, Decision, Settings, decide
 from .predictor import PEAK, Predictor
@@ -144,7 +145,8 @@ class VideoRestorer:
         if self.settings.dtype == 'int8':
             settings['ranges'] = [list(ends) for ends in bundled_ranges(self.network).values()]
         return {
-            'weights': self.predictor.fingerprint(),
+            'version': __version__,
+            'network': self.predictor.fingerprint(),
             'device': self.device.type,
             'tta': self.predictor.tta,
             **settings,

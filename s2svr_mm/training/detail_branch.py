@@ -75,6 +75,8 @@ def collect_details(
         the residuals that it should have, (t, 3 * unshuffle ** 2, h, w); half precision.
     """
     net = model.generator
+    # What the windows would take of the branch is no fault of the rest.
+    window, net.brightness_window = net.brightness_window, None
     loader = Runner.build_dataloader(dict(dataloader, batch_size=1))
     batches = islice(chain.from_iterable(repeat(loader)), clips)
     collected = []
@@ -90,6 +92,7 @@ def collect_details(
                 missing = unshuffle((gts - net(lqs, flows))[0], net.unshuffle)
                 residuals = missing + net.details.residual(seen)
             collected.append((seen.half(), residuals.half()))
+    net.brightness_window = window
     return collected
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) s2svr_mm authors. Licensed under Apache-2.0.
-"""What the bundled networks make of footage in which nothing moves.
+"""What the bundled networks make of footage in which nothing moves, though it may fade.
 
 The bounds of drift are those of the weights as they are, and stand among the limits on their cards
 (``s2svr_mm/weights/README.md``); weights that are trained anew should do better.
@@ -12,8 +12,8 @@ from helpers.clips import degrade, moving_clip
 
 from s2svr_mm.models.zoo import list_models, load_model
 
-# Grey levels of 255 by which the mean brightness may err, as the network keeps it over windows.
-_BRIGHTNESS = 0.1
+# By how many grey levels of 255 the mean brightness may err; networks keep it over windows.
+BRIGHTNESS_ERROR = 0.1
 # Mean difference between the outputs for equal frames, in grey levels.
 DRIFT = {
     's2svr_s_x4': 3.5,
@@ -58,7 +58,7 @@ def test_slowly_fading_footage(bundled):
     truth, frames = scene_for(network, np.linspace(1, 0.945, 10))
     outputs = restored(network, frames)
     error = np.abs(outputs.mean((1, 2, 3)) - truth.mean((1, 2, 3))).max()
-    assert error < _BRIGHTNESS, f'{name}: {error:.2f} levels'
+    assert error < BRIGHTNESS_ERROR, f'{name}: {error:.2f} levels'
 
 
 @pytest.mark.parametrize('level', [16, 128, 235])
@@ -66,4 +66,4 @@ def test_flat_footage(bundled, level):
     name, network = bundled
     outputs = restored(network, [np.full((24, 32, 3), level, np.uint8)] * 6)
     error = np.abs(outputs.mean((1, 2, 3)) - level).max()
-    assert error < _BRIGHTNESS, f'{name}: {error:.2f} levels'
+    assert error < BRIGHTNESS_ERROR, f'{name}: {error:.2f} levels'

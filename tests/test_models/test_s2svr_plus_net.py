@@ -144,5 +144,5 @@ def test_brightness_stays_where_it_is_asked_to(options):
 
 @pytest.mark.parametrize('window', [0, 4, -3])
 def test_brightness_window_is_odd(window):
-    with pytest.raises(ConfigError, match='brightness_window must be odd'):
+    with pytest.raises(ConfigError, match='brightness_window must be odd and'):
         S2SVRPlusNet(8, 1, 2, brightness_window=window)

@@ -12,8 +12,10 @@ from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.editors import BasicVSRNet, BasicVSRPlusPlusNet, IconVSRNet
 from torch import nn
 
+from s2svr_mm.checkpoints.files import weights_digest
 from s2svr_mm.errors import ConfigError, DataError, NonFiniteError, NotEnoughMemoryError
 from s2svr_mm.models.s2svr_net import S2SVRNet
+from s2svr_mm.models.s2svr_plus_net import S2SVRPlusNet
 from s2svr_mm.restoration.cost import NetworkCost, measure_cost
 from s2svr_mm.restoration.planning import choose_plan
 from s2svr_mm.restoration.restorer import VideoRestorer
@@ -314,3 +316,21 @@ print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**
     count, gigabytes = output.split()[-2:]
     assert int(count) == 6
     assert float(gigabytes) < 3
+
+
+@pytest.mark.parametrize(
+    'option', [dict(brightness_window=5), dict(flow_input_size=2), dict(attention_radius=0)]
+)
+def test_fingerprints_tell_networks_of_the_same_weights_apart(option):
+    def build(**options):
+        network = S2SVRPlusNet(4, 1, 2, flow_estimator=dict(type='ZeroFlow'), **options)
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, 0.01)
+        return VideoRestorer(network.eval(), 'cpu', 'float32')
+
+    plain, other = build(), build(**option)
+    before = plain.fingerprint()
+    assert weights_digest(plain.network) == weights_digest(other.network)
+    assert other.fingerprint() != before
+    list(plain.restore(moving_clip(2, 16, 16)))
+    assert plain.fingerprint() == before == build().fingerprint()

@@ -113,12 +113,14 @@ def test_the_residuals_are_what_the_rest_leaves(clip_pairs, tmp_path, monkeypatc
     clips = clip_pairs(scale=1)
     branch = BRANCH if known else dict(num_blocks=3)
     path = saved(tmp_path, clips, detail_branch=branch)
-    cfg = config(clips, path, detail_branch=BRANCH)
+    cfg = config(clips, path, detail_branch=BRANCH, brightness_window=5)
     model = build_model(cfg)
     net = model.generator
     batch = next(iter(Runner.build_dataloader(dict(cfg.train_dataloader, batch_size=1))))
     monkeypatch.setattr(Runner, 'build_dataloader', lambda cfg: [batch])
     [(_, residuals)] = collect_details(model, cfg.train_dataloader, 1)
+    assert net.brightness_window == 5
+    net.brightness_window = None
     data = model.data_preprocessor(batch, training=True)
     truth = data['data_samples'].gt_img[0]
     before = net(data['inputs'])[0, -1]
