@@ -9,6 +9,6 @@ _base_ = [
     '_base_/schedules/adam_warmup_cosine_2500.py',
 ]
 
-# Averaged in linear light, what moves becomes brighter: brightness is kept over larger windows.
-model = dict(generator=dict(brightness_window=33, detail_branch=dict(in_place=5)))
+# Averaged in linear light, what moves becomes brighter: brightness has to change.
+model = dict(generator=dict(brightness_window=None, detail_branch=dict(in_place=5)))
 default_hooks = dict(checkpoint=dict(interval=250))

@@ -12,15 +12,15 @@ from helpers.clips import degrade, moving_clip
 
 from s2svr_mm.models.zoo import list_models, load_model
 
-# By how many grey levels of 255 the mean brightness may err; networks keep it over windows.
-BRIGHTNESS_ERROR = 0.1
+# By how many grey levels of 255 the mean brightness may err. All but one keep it over windows.
+BRIGHTNESS_ERROR = {name: 0.1 for name in list_models()} | {'s2svr_s_deblur': 0.45}
 # Mean difference between the outputs for equal frames, in grey levels.
 DRIFT = {
     's2svr_s_x4': 3.5,
     's2svr_s_x2_video': 2.6,
     's2svr_s_x4_video': 1.8,
     's2svr_s_compress': 1.2,
-    's2svr_s_deblur': 1.1,
+    's2svr_s_deblur': 0.6,
 }
 
 
@@ -58,7 +58,7 @@ def test_slowly_fading_footage(bundled):
     truth, frames = scene_for(network, np.linspace(1, 0.945, 10))
     outputs = restored(network, frames)
     error = np.abs(outputs.mean((1, 2, 3)) - truth.mean((1, 2, 3))).max()
-    assert error < BRIGHTNESS_ERROR, f'{name}: {error:.2f} levels'
+    assert error < BRIGHTNESS_ERROR[name], f'{name}: {error:.2f} levels'
 
 
 @pytest.mark.parametrize('level', [16, 128, 235])
@@ -66,4 +66,4 @@ def test_flat_footage(bundled, level):
     name, network = bundled
     outputs = restored(network, [np.full((24, 32, 3), level, np.uint8)] * 6)
     error = np.abs(outputs.mean((1, 2, 3)) - level).max()
-    assert error < BRIGHTNESS_ERROR, f'{name}: {error:.2f} levels'
+    assert error < BRIGHTNESS_ERROR[name], f'{name}: {error:.2f} levels'
