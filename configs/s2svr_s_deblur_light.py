@@ -1,6 +1,6 @@
 # The last stage of s2svr_s_deblur, with sharp and lightly blurred clips. Under the PSNR loss a
-# decibel counts the same at every strength of blur, and 40 % of the clips get no added motion. It
-# starts from s2svr://s2svr_s_deblur.
+# decibel counts the same at every strength of blur, and 40 % of the clips get no added motion. The
+# bundled weights have had it (s2svr_mm/weights/README.md says from which): this is one stage more.
 _base_ = ['s2svr_s_deblur.py']
 
 model = dict(pixel_loss=dict(_delete_=True, type='ClipPSNRLoss'))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from inspect import signature
 from itertools import product
 from typing import Any
 
@@ -101,7 +102,8 @@ class Predictor:
             (name, key, value)
             for name, module in self.network.named_modules()
             for key, value in sorted(vars(module).items())
-            if key[0] != '_' and key != 'training' and isinstance(value, _PLAIN)
+            # What a network notes down as it runs is no option.
+            if key in signature(type(module)).parameters and isinstance(value, _PLAIN)
         ]
         return hashlib.sha256(f'{weights_digest(self.network)} {options}'.encode()).hexdigest()
 

@@ -75,25 +75,33 @@ def collect_details(
         the residuals that it should have, (t, 3 * unshuffle ** 2, h, w); half precision.
     """
     net = model.generator
-    # What the windows would take of the branch is no fault of the rest.
-    window, net.brightness_window = net.brightness_window, None
     loader = Runner.build_dataloader(dict(dataloader, batch_size=1))
     batches = islice(chain.from_iterable(repeat(loader)), clips)
     collected = []
-    with torch.inference_mode():
+    # What the windows would take of the branch is no fault of the rest.
+    window, net.brightness_window = net.brightness_window, None
+    try:
         for batch in tqdm(batches, total=clips, unit='clips', disable=not progress):
-            data = model.data_preprocessor(batch, training=True)
-            lqs, gts = data['inputs'], data['data_samples'].gt_img
-            frames = lqs.unbind(1)
-            flows = net.compute_flow(lqs)
-            by_frame = [flow.unbind(1) for flow in flows]
-            seen = torch.cat([net.details.seen(i, frames, *by_frame) for i in range(len(frames))])
-            with torch.autocast('cpu', torch.bfloat16):
-                missing = unshuffle((gts - net(lqs, flows))[0], net.unshuffle)
-                residuals = missing + net.details.residual(seen)
-            collected.append((seen.half(), residuals.half()))
-    net.brightness_window = window
+            collected.append(_details(model, batch))
+    finally:
+        net.brightness_window = window
     return collected
+
+
+@torch.inference_mode()
+def _details(model: BaseModel, batch: dict) -> tuple[Tensor, Tensor]:
+    """Compute what the branch sees of a clip, and the residuals that it should have."""
+    net = model.generator
+    data = model.data_preprocessor(batch, training=True)
+    lqs, gts = data['inputs'], data['data_samples'].gt_img
+    frames = lqs.unbind(1)
+    flows = net.compute_flow(lqs)
+    by_frame = [flow.unbind(1) for flow in flows]
+    seen = torch.cat([net.details.seen(i, frames, *by_frame) for i in range(len(frames))])
+    with torch.autocast('cpu', torch.bfloat16):
+        missing = unshuffle((gts - net(lqs, flows))[0], net.unshuffle)
+        residuals = missing + net.details.residual(seen)
+    return seen.half(), residuals.half()
 
 
 def train_details(
