@@ -97,10 +97,11 @@ class Predictor:
         return scale_of(self.network)
 
     def fingerprint(self) -> str:
-        """Hash of all the weights, and of the options of modules, which weights do not show."""
+        """Hash of all the weights, and of the options of an S2SVR, which weights do not show."""
+        modules = self.network.named_modules() if isinstance(self.network, S2SVRNet) else ()
         options = [
             (name, key, value)
-            for name, module in self.network.named_modules()
+            for name, module in modules
             for key, value in sorted(vars(module).items())
             # What a network notes down as it runs is no option.
             if key in signature(type(module)).parameters and isinstance(value, _PLAIN)

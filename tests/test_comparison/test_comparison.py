@@ -296,7 +296,7 @@ class TestRun:
         second = comparison().run()
         changed = [a.method for a, b in zip(first, second, strict=True) if a != b]
         assert changed == ['b'] * 3
-        assert 'set/000 by b is made again: another weights' in capsys.readouterr().err
+        assert 'set/000 by b is made again: another network' in capsys.readouterr().err
         frame = tmp_path / 'clips' / 'lq' / '001' / '00000002.png'
         cv2.imwrite(str(frame), cv2.imread(str(frame)) // 2)
         third = comparison().run()
