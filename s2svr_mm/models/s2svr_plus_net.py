@@ -124,9 +124,12 @@ class S2SVRPlusNet(S2SVRNet):
                 args = (i, clip, *directions)
                 frames[i] = frames[i] + maybe_checkpoint(self.details, *args, with_cp=self.with_cp)
         restored = self.decoder(frames, encoded, states, to_next, to_previous, self.with_cp)
-        for i, frame in enumerate(clip):
-            frame = unshuffle(frame, self.unshuffle)
-            restored[i] = keep_brightness(restored[i], frame, self.scale, self.brightness_window)
+        if self.brightness_window is not None:
+            for i, x in enumerate(clip):
+                frame = unshuffle(x, self.unshuffle)
+                restored[i] = keep_brightness(
+                    restored[i], frame, self.scale, self.brightness_window
+                )
         whole = shuffle(torch.stack(restored, dim=1), self.unshuffle)
         return whole[..., : self.scale * h, : self.scale * w]
 
