@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .lucas_kanade import window_mean
+
 
 def keep_brightness(restored: Tensor, frames: Tensor, scale: int, window: int | None) -> Tensor:
     """Subtract the local mean of what was added to the input, for each colour.
@@ -27,31 +29,7 @@ def keep_brightness(restored: Tensor, frames: Tensor, scale: int, window: int | 
     added = (F.avg_pool2d(restored, scale) if scale > 1 else restored) - frames
     # The pixels of a square share a mean. (By unflatten, exported graphs would fix their sizes.)
     colours = torch.stack([x.mean(1) for x in added.chunk(3, 1)], dim=1)
-    offsets = window_means(colours, window)
+    offsets = window_mean(colours, window)
     if scale > 1:
         offsets = F.interpolate(offsets, restored.shape[-2:], mode='bilinear', align_corners=False)
     return (restored.unflatten(1, (3, -1)) - offsets[:, :, None]).flatten(1, 2)
-
-
-def window_means(x: Tensor, window: int) -> Tensor:
-    """Average over the square window around each pixel, as far as it lies inside.
-
-    For frames of up to 1280 pixels a side, products with two band matrices take half to a tenth of
-    the time of ``F.avg_pool2d`` with such kernels on a CPU.
-
-    Args:
-        x (Tensor): (n, c, h, w).
-        window (int): Side of the window in pixels, odd.
-
-    Returns:
-        Tensor: Of the shape of ``x``.
-    """
-    rows, columns = (_band(side, window, x) for side in x.shape[-2:])
-    return rows @ x @ columns.T
-
-
-def _band(side: int, window: int, like: Tensor) -> Tensor:
-    """Weights (side, side), each row of which averages over a window."""
-    places = torch.arange(side, dtype=torch.float32, device=like.device)
-    inside = ((places[:, None] - places).abs() <= window // 2).to(like.dtype)
-    return inside / inside.sum(dim=1, keepdim=True)

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s2svr_mm.ops.brightness import keep_brightness, window_means
+from s2svr_mm.ops.brightness import keep_brightness
+from s2svr_mm.ops.lucas_kanade import window_mean
 from s2svr_mm.ops.pixel_unshuffle import shuffle, unshuffle
 
 
@@ -11,7 +12,7 @@ from s2svr_mm.ops.pixel_unshuffle import shuffle, unshuffle
 def test_window_means_are_those_of_a_pooling_that_ignores_what_lies_outside(window):
     x = torch.rand(2, 3, 14, 23)
     expected = functional.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
-    torch.testing.assert_close(window_means(x, window), expected)
+    torch.testing.assert_close(window_mean(x, window), expected)
 
 
 @pytest.mark.parametrize('scale', [1, 2, 4])
@@ -37,7 +38,7 @@ def test_squares_of_pixels_share_a_correction(factor):
     small = [unshuffle(x, factor) for x in (restored, frames)]
     taken = restored - shuffle(keep_brightness(*small, 1, 3), factor)
     squares = functional.avg_pool2d(restored - frames, factor)
-    expected = functional.interpolate(window_means(squares, 3), scale_factor=factor)
+    expected = functional.interpolate(window_mean(squares, 3), scale_factor=factor)
     torch.testing.assert_close(taken, expected)
 
 
